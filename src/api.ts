@@ -1,0 +1,2 @@
+require("./boot.cjs");
+void import("./processes/api.ts").then(({ main }) => main());

@@ -1,0 +1,62 @@
+import { type Algorithm, hash, verify } from "@node-rs/argon2";
+import { ApiError } from "../errors.ts";
+
+/** Argon2id with OWASP's first choice of parameters (Password Storage Cheat Sheet): 19 MiB. */
+const PARAMETERS = {
+  algorithm: 2 as Algorithm.Argon2id,
+  memoryCost: 19456,
+  timeCost: 2,
+  parallelism: 1,
+};
+const CURRENT = "$argon2id$v=19$m=19456,t=2,p=1$";
+
+const MIN_LENGTH = 8;
+const MAX_LENGTH = 256;
+
+/**
+ * Hashes a new password, off the event loop. Length counts code points; no composition rules
+ * (OWASP ASVS 5.0, 6.2.1, 6.2.5, 6.2.8, 6.2.9).
+ * @throws {ApiError} BAD_USER_INPUT
+ */
+export async function hashNewPassword(password: string, field = "password"): Promise<string> {
+  const length = [...password].length;
+  if (length < MIN_LENGTH || length > MAX_LENGTH) {
+    throw new ApiError(
+      "BAD_USER_INPUT",
+      `A password has ${MIN_LENGTH} to ${MAX_LENGTH} characters.`,
+      { field },
+    );
+  }
+  if (password.includes("\0")) {
+    throw new ApiError("BAD_USER_INPUT", "A password cannot contain the character NUL.", { field });
+  }
+  return hash(password, PARAMETERS);
+}
+
+/**
+ * Compares a password with a hash, or with none: that takes as long, so that nobody learns from
+ * the time whether an account exists.
+ */
+export async function verifyPassword(
+  password: string,
+  passwordHash: string | null | undefined,
+): Promise<boolean> {
+  // Longer ones were never accepted; hashing megabytes would only keep a thread busy.
+  const bounded = password.slice(0, MAX_LENGTH * 2);
+  if (!passwordHash) {
+    await verify(await dummyHash(), bounded);
+    return false;
+  }
+  return (await verify(passwordHash, bounded)) && bounded === password;
+}
+
+/** The hash with today's parameters where the stored one has others; undefined where it has not. */
+export async function rehash(password: string, passwordHash: string): Promise<string | undefined> {
+  return passwordHash.startsWith(CURRENT) ? undefined : hash(password, PARAMETERS);
+}
+
+let dummy: Promise<string> | undefined;
+function dummyHash(): Promise<string> {
+  dummy ??= hash("nobody has this password", PARAMETERS);
+  return dummy;
+}

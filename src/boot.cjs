@@ -1,0 +1,12 @@
+// Plain CommonJS: the one file that a Node.js too old for TypeScript must still be able to run.
+const REQUIRED_MAJOR = 24;
+
+if (Number(process.versions.node.split(".")[0]) < REQUIRED_MAJOR) {
+  console.error(
+    `Howdah needs Node.js ${REQUIRED_MAJOR}, this is ${process.versions.node}: run \`npm ci\`, then start it by its npm script (npm start, npm run api, …), which finds Node.js ${REQUIRED_MAJOR} in node_modules.`,
+  );
+  process.exit(1);
+}
+
+// PostGraphile asks for it, and warns on stderr where it is missing.
+process.env.GRAPHILE_ENV ??= "production";

@@ -1,0 +1,222 @@
+import { createPrivateKey } from "node:crypto";
+import { resolve } from "node:path";
+import { z } from "zod";
+
+/**
+ * The settings of a process, parsed. The environment is read here and nowhere else; names, defaults
+ * and meanings are in docs/operating.md.
+ */
+export interface Config {
+  production: boolean;
+  api: { host: string; port: number; opsPort: number; trustProxy: number | false };
+  worker: { host: string; opsPort: number };
+  publicUrl: string;
+  allowedOrigins: string[];
+  graphiql: boolean;
+  /** Absolute path: embedded cluster, generated keys, captured mail and SMS. */
+  dataDirectory: string;
+  /** Owner connection; undefined stands for the embedded cluster. */
+  databaseUrl: string | undefined;
+  authenticatorDatabaseUrl: string | undefined;
+  listenDatabaseUrl: string | undefined;
+  /** PEM of an EC P-256 key; undefined: generated in the data directory. */
+  jwtPrivateKey: string | undefined;
+  jwtPreviousPublicKeys: string | undefined;
+  jwtIssuer: string;
+  jwtAudience: string;
+  /** `host:port` of an FCM emulator. */
+  fcmEmulatorHost: string | undefined;
+  /** Path of a service-account JSON, or undefined. */
+  firebaseServiceAccount: string | undefined;
+  smtpUrl: string | undefined;
+  mailFrom: string;
+  smsWebhook: { url: string; secret: string } | undefined;
+  /** Drain deadline, seconds. */
+  shutdownSeconds: number;
+}
+
+/** What a process needs of the settings: in production each insists on its own. */
+export type ProcessName = "start" | "api" | "worker" | "migrate" | "tool";
+
+/** Every fault of the settings at once, by variable name; no value is ever part of it. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/** Parses the environment. @throws {ConfigError} that lists every fault. */
+export function loadConfig(processName: ProcessName, environment: NodeJS.ProcessEnv): Config {
+  // Compose files and shells pass variables on that are set to nothing: that is unset.
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const parsed = variables.safeParse(given);
+  const faults = parsed.success
+    ? productionFaults(processName, parsed.data)
+    : parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  if (!parsed.success || faults.length > 0) {
+    throw new ConfigError(`These settings are wrong:\n${faults.map((f) => `  ${f}`).join("\n")}`);
+  }
+  return toConfig(parsed.data);
+}
+
+const port = (fallback: number) =>
+  z.coerce
+    .number("must be a port number")
+    .int("must be a port number")
+    .min(0, "must be a port number, 0 to 65535")
+    .max(65535, "must be a port number, 0 to 65535")
+    .default(fallback);
+
+const postgresUrl = z
+  .string()
+  .refine(
+    (value) => /^postgres(ql)?:\/\//.test(value) && URL.canParse(value),
+    "must be a URL like postgres://user:password@host:5432/database",
+  )
+  .optional();
+
+const httpUrl = z
+  .string()
+  .refine(
+    (value) => /^https?:\/\//.test(value) && URL.canParse(value),
+    "must be an http or https URL",
+  );
+
+const list = z
+  .string()
+  .default("")
+  .transform((value) =>
+    value
+      .split(",")
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== ""),
+  );
+
+const origins = list.refine(
+  (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
+  "must be origins like https://app.example.com, separated by commas",
+);
+
+const pem = z
+  .string()
+  .transform((value) => value.replaceAll("\\n", "\n"))
+  .refine(isP256PrivateKey, "must be the PEM of an EC P-256 private key (ES256)")
+  .optional();
+
+const variables = z.object({
+  NODE_ENV: z
+    .enum(["development", "production", "test"], "must be development, production or test")
+    .default("development"),
+  HOST: z.string().default("127.0.0.1"),
+  PORT: port(5678),
+  OPS_PORT: port(5679),
+  WORKER_OPS_PORT: port(5680),
+  DATABASE_URL: postgresUrl,
+  AUTHENTICATOR_DATABASE_URL: postgresUrl,
+  LISTEN_DATABASE_URL: postgresUrl,
+  DATA_DIR: z.string().default(".data"),
+  JWT_PRIVATE_KEY: pem,
+  JWT_PREVIOUS_PUBLIC_KEYS: z.string().optional(),
+  JWT_ISSUER: z.string().optional(),
+  JWT_AUDIENCE: z.string().default("howdah"),
+  PUBLIC_URL: httpUrl.default("http://localhost:5678"),
+  ALLOWED_ORIGINS: origins,
+  TRUST_PROXY: z.coerce
+    .number("must be a number of hops")
+    .int("must be a number of hops")
+    .min(0, "must be a number of hops")
+    .max(10, "must be a number of hops, at most 10")
+    .optional(),
+  SMTP_URL: z
+    .string()
+    .regex(/^smtps?:\/\//, "must be a URL like smtps://user:password@host")
+    .optional(),
+  MAIL_FROM: z.string().default("Howdah <no-reply@localhost>"),
+  SMS_WEBHOOK_URL: httpUrl.optional(),
+  SMS_WEBHOOK_SECRET: z.string().min(16, "must have at least 16 characters").optional(),
+  FIREBASE_SERVICE_ACCOUNT: z.string().optional(),
+  GOOGLE_APPLICATION_CREDENTIALS: z.string().optional(),
+  FCM_EMULATOR_HOST: z
+    .string()
+    .regex(/^[^:/]+:\d{1,5}$/, "must be host:port")
+    .optional(),
+  GRAPHIQL: z.enum(["on", "off"], "must be on or off").optional(),
+  SHUTDOWN_SECONDS: z.coerce
+    .number("must be a number of seconds")
+    .min(0, "must be a number of seconds")
+    .max(3600, "must be at most 3600 seconds")
+    .default(10),
+});
+
+type Variables = z.infer<typeof variables>;
+
+/** What development generates or does without, and production must be given. */
+function productionFaults(processName: ProcessName, v: Variables): string[] {
+  const faults: string[] = [];
+  if (Boolean(v.SMS_WEBHOOK_URL) !== Boolean(v.SMS_WEBHOOK_SECRET)) {
+    faults.push("SMS_WEBHOOK_URL, SMS_WEBHOOK_SECRET: set both or neither");
+  }
+  if (v.NODE_ENV !== "production") return faults;
+  const need = (name: keyof Variables, why: string) => {
+    if (v[name] === undefined) faults.push(`${name}: must be set in production (${why})`);
+  };
+  if (processName === "start") {
+    faults.push(
+      "NODE_ENV: `npm start` is for one machine; run api, worker and migrate in production",
+    );
+    return faults;
+  }
+  if (processName !== "api") need("DATABASE_URL", "the owner's connection");
+  if (processName === "api") {
+    need("AUTHENTICATOR_DATABASE_URL", "the API's connection, role howdah_authenticator");
+    need("JWT_PRIVATE_KEY", "signs access tokens; generated ones are for development");
+  }
+  if (
+    processName === "worker" &&
+    !v.FIREBASE_SERVICE_ACCOUNT &&
+    !v.GOOGLE_APPLICATION_CREDENTIALS &&
+    !v.FCM_EMULATOR_HOST
+  ) {
+    faults.push(
+      "FIREBASE_SERVICE_ACCOUNT: must be set in production (or GOOGLE_APPLICATION_CREDENTIALS, or FCM_EMULATOR_HOST)",
+    );
+  }
+  return faults;
+}
+
+function toConfig(v: Variables): Config {
+  const production = v.NODE_ENV === "production";
+  const publicUrl = v.PUBLIC_URL.replace(/\/$/, "");
+  return {
+    production,
+    api: { host: v.HOST, port: v.PORT, opsPort: v.OPS_PORT, trustProxy: v.TRUST_PROXY || false },
+    worker: { host: v.HOST, opsPort: v.WORKER_OPS_PORT },
+    publicUrl,
+    allowedOrigins: v.ALLOWED_ORIGINS,
+    graphiql: v.GRAPHIQL ? v.GRAPHIQL === "on" : !production,
+    dataDirectory: resolve(v.DATA_DIR),
+    databaseUrl: v.DATABASE_URL,
+    authenticatorDatabaseUrl: v.AUTHENTICATOR_DATABASE_URL,
+    listenDatabaseUrl: v.LISTEN_DATABASE_URL,
+    jwtPrivateKey: v.JWT_PRIVATE_KEY,
+    jwtPreviousPublicKeys: v.JWT_PREVIOUS_PUBLIC_KEYS?.replaceAll("\\n", "\n"),
+    jwtIssuer: v.JWT_ISSUER ?? publicUrl,
+    jwtAudience: v.JWT_AUDIENCE,
+    fcmEmulatorHost: v.FCM_EMULATOR_HOST,
+    firebaseServiceAccount: v.FIREBASE_SERVICE_ACCOUNT ?? v.GOOGLE_APPLICATION_CREDENTIALS,
+    smtpUrl: v.SMTP_URL,
+    mailFrom: v.MAIL_FROM,
+    smsWebhook:
+      v.SMS_WEBHOOK_URL && v.SMS_WEBHOOK_SECRET
+        ? { url: v.SMS_WEBHOOK_URL, secret: v.SMS_WEBHOOK_SECRET }
+        : undefined,
+    shutdownSeconds: v.SHUTDOWN_SECONDS,
+  };
+}
+
+function isP256PrivateKey(value: string): boolean {
+  try {
+    const key = createPrivateKey(value);
+    return key.asymmetricKeyDetails?.namedCurve === "prime256v1";
+  } catch {
+    return false;
+  }
+}

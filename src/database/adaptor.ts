@@ -1,0 +1,178 @@
+import { LRUCache } from "lru-cache";
+import type { Pool, PoolClient, QueryResult } from "pg";
+import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@dataplan/pg";
+import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
+import { ApiError } from "../errors.ts";
+
+/** Named statements that a connection keeps prepared; the least used one gives way. */
+const PREPARED_STATEMENTS_PER_CONNECTION = 100;
+
+/** Settings of one request's transactions: `role` always, the claims where somebody is logged in. */
+export type RequestSettings = Record<string, string>;
+
+/**
+ * How PostGraphile reaches PostgreSQL. Each use is one transaction that becomes the request's role
+ * and first asks whether the session still lives. `begin`, that check and the settings go out
+ * without waiting for each other (the pool's clients have `pipeline: true`): one round trip, and
+ * a failure of any leaves an aborted transaction, in which nothing that follows can run.
+ */
+export function createWithPgClient(
+  pool: Pool,
+  verified: WeakSet<object>,
+): WithPgClient<NodePostgresPgClient> {
+  const withPgClient: WithPgClient<NodePostgresPgClient> = async (settings, callback) => {
+    const client = await pool.connect();
+    try {
+      if (settings == null) return await callback(wrapClient(client, 0));
+      return await inRequestTransaction(client, settings as RequestSettings, verified, callback);
+    } finally {
+      client.release();
+    }
+  };
+  // The pool belongs to whoever made it.
+  withPgClient.release = () => {};
+  return withPgClient;
+}
+
+/** @throws the HWREV error of app_private.verify_session where the session has ended. */
+export async function verifySession(
+  client: Pick<Pool, "query">,
+  settings: RequestSettings,
+): Promise<void> {
+  await client.query(verification(settings));
+}
+
+async function inRequestTransaction<T>(
+  client: PoolClient,
+  settings: RequestSettings,
+  verified: WeakSet<object>,
+  callback: (client: NodePostgresPgClient) => T | Promise<T>,
+): Promise<T> {
+  if (!settings.role) throw new Error("A request must have a role.");
+  const beginning = begin(client, settings);
+  try {
+    const result = await callback(wrapClient(client, 1, beginning));
+    await beginning;
+    verified.add(settings);
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    // What failed first is the reason; what came after only found an aborted transaction.
+    const cause = await beginning.then(
+      () => error,
+      (reason: unknown) => reason,
+    );
+    await client.query("rollback").catch(() => {
+      // The connection is gone, and the transaction with it: `cause` says so already.
+    });
+    throw forSomebody(cause, settings);
+  }
+}
+
+/** Nobody is told to log in; somebody who may not is told so. */
+function forSomebody(error: unknown, settings: RequestSettings): unknown {
+  const { code } = error as { code?: string };
+  if (code !== "42501" || settings.role !== "howdah_anonymous") return error;
+  return new ApiError("UNAUTHENTICATED", "Log in first.", {}, { cause: error });
+}
+
+async function begin(client: PoolClient, settings: RequestSettings): Promise<void> {
+  const steps = [client.query("begin")];
+  if (settings["jwt.claims.session_id"]) steps.push(client.query(verification(settings)));
+  steps.push(
+    client.query({
+      name: "request_settings",
+      text: "select set_config(key, value, true) from json_each_text($1::json)",
+      values: [JSON.stringify(settings)],
+    }),
+  );
+  const results = await Promise.allSettled(steps);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+function verification(settings: RequestSettings) {
+  return {
+    name: "verify_session",
+    text: "select app_private.verify_session($1::int, $2::int, $3)",
+    values: [settings["jwt.claims.session_id"], settings["jwt.claims.user_id"], settings.role],
+  };
+}
+
+function wrapClient(
+  client: PoolClient,
+  level: number,
+  beginning?: Promise<void>,
+): NodePostgresPgClient {
+  return {
+    rawClient: client,
+    async query<TData>(query: PgClientQuery): Promise<PgClientResult<TData>> {
+      try {
+        const { rows, rowCount } = await send(client, query);
+        return { rows: rows as TData[], rowCount, notices: [] };
+      } catch (error) {
+        // In an aborted transaction the reason is what aborted it.
+        await beginning;
+        throw error;
+      }
+    },
+    async withTransaction(callback) {
+      const [open, close, undo] =
+        level === 0
+          ? ["begin", "commit", "rollback"]
+          : [
+              `savepoint s${level}`,
+              `release savepoint s${level}`,
+              `rollback to savepoint s${level}`,
+            ];
+      await client.query(open);
+      try {
+        const result = await callback(wrapClient(client, level + 1, beginning));
+        await client.query(close);
+        return result;
+      } catch (error) {
+        await client.query(undo).catch(() => {
+          // As above: the connection is gone, `error` says so.
+        });
+        throw error;
+      }
+    },
+  };
+}
+
+function send(client: PoolClient, query: PgClientQuery): Promise<QueryResult> {
+  const { text, name, values } = query;
+  if (name !== undefined) rememberPrepared(client, name);
+  const options = { text, values: values as unknown[], ...(name === undefined ? {} : { name }) };
+  return query.arrayMode
+    ? (client.query({ ...options, rowMode: "array" }) as Promise<QueryResult>)
+    : client.query(options);
+}
+
+interface StatementCache {
+  /** pg's own record of what is prepared on this connection. */
+  parsedStatements: Record<string, string>;
+}
+const preparedStatements = new WeakMap<object, LRUCache<string, true>>();
+
+function rememberPrepared(client: PoolClient, name: string): void {
+  const { connection } = client as unknown as { connection: StatementCache };
+  let cache = preparedStatements.get(connection);
+  if (!cache) {
+    cache = new LRUCache({
+      max: PREPARED_STATEMENTS_PER_CONNECTION,
+      dispose: (_value, old, reason) => {
+        const text = connection.parsedStatements[old];
+        if (reason !== "evict" || text === undefined) return;
+        // Forgotten at once, so that a later use in the same pipeline prepares it anew.
+        delete connection.parsedStatements[old];
+        client.query(`deallocate ${client.escapeIdentifier(old)}`).catch(() => {
+          // In an aborted transaction nothing is deallocated: it is still there.
+          connection.parsedStatements[old] = text;
+        });
+      },
+    });
+    preparedStatements.set(connection, cache);
+  }
+  cache.set(name, true);
+}

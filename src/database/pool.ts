@@ -1,0 +1,37 @@
+import pg from "pg";
+import type { Logger } from "pino";
+
+export interface PoolOptions {
+  connectionString: string;
+  /** Connections at most. */
+  max: number;
+  /** Seen in pg_stat_activity. */
+  applicationName: string;
+  logger: Logger;
+  /** Statements go out without waiting for the answer of the one before. */
+  pipeline?: boolean;
+}
+
+/** How long a request waits for a connection, milliseconds; then it is UNAVAILABLE. */
+const ACQUIRE_TIMEOUT = 2000;
+
+/** A pool that outlives a restart of PostgreSQL: dead connections are replaced, never fatal. */
+export function createPool(options: PoolOptions): pg.Pool {
+  const { logger } = options;
+  const config = {
+    connectionString: options.connectionString,
+    max: options.max,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: ACQUIRE_TIMEOUT,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    pipeline: options.pipeline ?? false,
+  };
+  const pool = new pg.Pool(config);
+  pool.on("error", (error) => logger.warn({ error: error.message }, "idle connection lost"));
+  // While a connection is in use its queries carry the error; unheard, the event would end us.
+  pool.on("connect", (client) => {
+    client.on("error", (error) => logger.debug({ error: error.message }, "connection lost"));
+  });
+  return pool;
+}

@@ -1,0 +1,165 @@
+import { randomUUID } from "node:crypto";
+import type { DatabaseError } from "pg";
+import type { Logger } from "pino";
+import { isSafeError } from "postgraphile/grafast";
+import { GraphQLError } from "postgraphile/graphql";
+import { ApiError, type ErrorCode, type ErrorExtensions } from "../errors.ts";
+import { type ConstraintMessage, graphqlName } from "./constraint-messages.ts";
+
+/** SQLSTATEs and their codes; the longest prefix counts. Also in docs/error-codes.md. */
+export const SQLSTATE_CODES: Readonly<Record<string, { code: ErrorCode; message?: string }>> = {
+  // Raised on purpose (class HW, style of this project): their message is meant for the client.
+  HWINP: { code: "BAD_USER_INPUT" },
+  HWNFD: { code: "NOT_FOUND" },
+  HWCFL: { code: "CONFLICT" },
+  HWREV: { code: "SESSION_REVOKED" },
+  HWAUT: { code: "UNAUTHENTICATED" },
+  HWFBD: { code: "FORBIDDEN" },
+  HWLIM: { code: "RATE_LIMITED" },
+  // Raised by PostgreSQL: its text stays here, the client gets ours.
+  "22": { code: "BAD_USER_INPUT", message: "A value is not valid." },
+  "23502": { code: "BAD_USER_INPUT", message: "A value is missing." },
+  "23503": { code: "BAD_USER_INPUT", message: "It refers to something that does not exist." },
+  "23505": { code: "CONFLICT", message: "It exists already." },
+  "23514": { code: "BAD_USER_INPUT", message: "A value is not allowed." },
+  "23P01": { code: "CONFLICT", message: "It conflicts with something that exists." },
+  "40": { code: "CONFLICT", message: "Somebody else changed this at the same time; try again." },
+  "42501": { code: "FORBIDDEN", message: "You are not allowed to do this." },
+  "53": { code: "UNAVAILABLE" },
+  "55P03": { code: "UNAVAILABLE" },
+  "57": { code: "UNAVAILABLE" },
+  "08": { code: "UNAVAILABLE" },
+  "25P03": { code: "UNAVAILABLE" },
+};
+
+/** What a client is told while the database is away or too busy. */
+export const UNAVAILABLE_MESSAGE = "The service is not available for the moment; try again.";
+
+/** The same for a row that is absent and for one that is not yours. */
+export const NO_SUCH_ROW = "There is no such row.";
+
+export interface ErrorMaskOptions {
+  constraintMessage: (schema: string, name: string) => ConstraintMessage | undefined;
+  logger: Logger;
+}
+
+/**
+ * Turns whatever went wrong into what a client may know: a code, a sentence, a field. What is not
+ * understood becomes INTERNAL with an errorId and is logged whole, here and nowhere else.
+ */
+export function createErrorMask(options: ErrorMaskOptions) {
+  return (error: GraphQLError): GraphQLError => {
+    const { message, extensions } = describe(error, options);
+    return new GraphQLError(message, {
+      nodes: error.nodes,
+      source: error.source,
+      positions: error.positions,
+      path: error.path,
+      extensions: { ...extensions },
+    });
+  };
+}
+
+interface Description {
+  message: string;
+  extensions: ErrorExtensions;
+}
+
+function describe(error: GraphQLError, options: ErrorMaskOptions): Description {
+  const original = rootCause(error);
+  if (original instanceof ApiError) {
+    return { message: original.message, extensions: original.extensions };
+  }
+  if (original instanceof GraphQLError) return ofGraphQL(original);
+  return (
+    ofDatabase(original as Partial<DatabaseError>, options) ??
+    ofPlan(original) ??
+    internal(original, error, options.logger)
+  );
+}
+
+function rootCause(error: Error): Error {
+  let cause = error;
+  while (cause instanceof GraphQLError && cause.originalError) cause = cause.originalError;
+  return cause;
+}
+
+/** Syntax, validation and coercion errors are GraphQL's own and speak to the client already. */
+function ofGraphQL(error: GraphQLError): Description {
+  const code = (error.extensions.code as ErrorCode | undefined) ?? "BAD_USER_INPUT";
+  return { message: error.message, extensions: { ...error.extensions, code } };
+}
+
+function ofDatabase(
+  error: Partial<DatabaseError>,
+  options: ErrorMaskOptions,
+): Description | undefined {
+  if (typeof error.code !== "string") return ofConnection(error);
+  const rule =
+    ruleFor(error.code) ??
+    (isNetworkCode(error.code) ? { code: "UNAVAILABLE" as const } : undefined);
+  if (!rule) return undefined;
+  if (error.code.startsWith("HW")) {
+    return described(rule.code, error.message ?? "", {
+      ...(error.column ? { field: graphqlName(error.column) } : {}),
+      ...(error.hint ? { hint: error.hint } : {}),
+      ...(rule.code === "RATE_LIMITED" ? { retryAfter: Number(error.detail) } : {}),
+    });
+  }
+  if (rule.code === "UNAVAILABLE") {
+    options.logger.warn({ sqlstate: error.code, error: error.message }, "unavailable");
+    return described(rule.code, UNAVAILABLE_MESSAGE);
+  }
+  const constraint =
+    error.schema && error.constraint
+      ? options.constraintMessage(error.schema, error.constraint)
+      : undefined;
+  const field = error.column ? graphqlName(error.column) : constraint?.fields[0];
+  return described(
+    rule.code,
+    constraint?.message || (rule.message as string),
+    field === undefined ? {} : { field },
+  );
+}
+
+/** pg's own errors carry no code; these are the ones of a database that is away or too busy. */
+function ofConnection(error: Partial<Error>): Description | undefined {
+  const unavailable =
+    /timeout exceeded when trying to connect|Connection terminated|not queryable|Cannot use a pool/.test(
+      error.message ?? "",
+    );
+  return unavailable ? described("UNAVAILABLE", UNAVAILABLE_MESSAGE) : undefined;
+}
+
+/** grafast and PostGraphile say these in words only. */
+function ofPlan(error: Error): Description | undefined {
+  if (isSafeError(error)) return described("BAD_USER_INPUT", error.message);
+  if (/^No values were deleted/.test(error.message)) {
+    return described("NOT_FOUND", NO_SUCH_ROW);
+  }
+  return undefined;
+}
+
+function internal(original: Error, error: GraphQLError, logger: Logger): Description {
+  const errorId = randomUUID();
+  logger.error({ errorId, error: original, path: error.path?.join(".") }, "internal error");
+  return described("INTERNAL", "Something went wrong on our side.", { errorId });
+}
+
+function ruleFor(sqlstate: string) {
+  return SQLSTATE_CODES[sqlstate] ?? SQLSTATE_CODES[sqlstate.slice(0, 2)];
+}
+
+function isNetworkCode(code: string): boolean {
+  return ["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EHOSTUNREACH"].includes(
+    code,
+  );
+}
+
+function described(
+  code: ErrorCode,
+  message: string,
+  more: Omit<ErrorExtensions, "code"> = {},
+): Description {
+  return { message, extensions: { code, ...more } };
+}

@@ -1,0 +1,185 @@
+import pg from "pg";
+import type { Logger } from "pino";
+import { ApiError } from "../errors.ts";
+
+/** The one channel of app_hidden.publish (migration 000008). */
+const CHANNEL = "howdah_live";
+/** A subscriber that lets so many events wait is too slow, and is told so. */
+const MAX_QUEUED_EVENTS = 1000;
+const FIRST_RETRY = 100;
+const LAST_RETRY = 10_000;
+
+interface LiveEvent {
+  topic: string;
+  keys: number[];
+  payload: object;
+}
+
+/**
+ * The live events of this process: one connection LISTENs on one channel, and events are routed to
+ * subscribers of `topic:key` here. When the connection is lost every subscription ends with
+ * UNAVAILABLE, because events may have been missed: clients subscribe again and refetch.
+ */
+export interface LiveEvents {
+  subscribe(topic: string | number): AsyncIterableIterator<object>;
+  /** Whether LISTEN stands: part of /ready. */
+  connected(): boolean;
+  close(): Promise<void>;
+}
+
+/** Connects, and keeps reconnecting with back-off until closed. Resolves once LISTEN stands. */
+export async function openLiveEvents(options: {
+  connectionString: string;
+  logger: Logger;
+}): Promise<LiveEvents> {
+  const { connectionString, logger } = options;
+  const subscribers = new Map<string | number, Set<Subscriber>>();
+  let client: pg.Client | undefined;
+  let closed = false;
+  let retry: NodeJS.Timeout | undefined;
+
+  async function connect(): Promise<void> {
+    const candidate = new pg.Client({
+      connectionString,
+      application_name: "howdah live events",
+      keepAlive: true,
+      connectionTimeoutMillis: 5000,
+    });
+    // Before the connection stands, connect() rejects; the event says nothing new.
+    candidate.on("error", (error) => lost(candidate, error));
+    candidate.on("end", () => lost(candidate, new Error("The connection was closed.")));
+    candidate.on("notification", ({ payload }) => route(JSON.parse(payload ?? "") as LiveEvent));
+    await candidate.connect();
+    await candidate.query(`listen ${CHANNEL}`);
+    client = candidate;
+  }
+
+  function lost(candidate: pg.Client, error: Error): void {
+    if (candidate !== client) return;
+    client = undefined;
+    if (closed) return;
+    logger.warn({ error: error.message }, "live events interrupted");
+    for (const subscriber of [...subscribers.values()].flatMap((set) => [...set])) {
+      subscriber.fail(
+        new ApiError("UNAVAILABLE", "Live events were interrupted; some may be missing.", {
+          hint: "Subscribe again, then fetch again.",
+        }),
+      );
+    }
+    candidate.end().catch(() => {
+      // It is lost already.
+    });
+    reconnect(FIRST_RETRY);
+  }
+
+  function reconnect(delay: number): void {
+    retry = setTimeout(() => {
+      connect().then(
+        () => logger.info("live events resumed"),
+        () => closed || reconnect(Math.min(delay * 2, LAST_RETRY)),
+      );
+    }, delay);
+  }
+
+  function route(event: LiveEvent): void {
+    for (const key of event.keys) {
+      for (const subscriber of subscribers.get(`${event.topic}:${key}`) ?? []) {
+        subscriber.push(event.payload);
+      }
+    }
+  }
+
+  await connect();
+  return {
+    subscribe(topic) {
+      if (!client) throw new ApiError("UNAVAILABLE", "Live events are interrupted; try again.");
+      const set = subscribers.get(topic) ?? new Set();
+      subscribers.set(topic, set);
+      const subscriber = createSubscriber(() => {
+        set.delete(subscriber);
+        if (set.size === 0 && subscribers.get(topic) === set) subscribers.delete(topic);
+      });
+      set.add(subscriber);
+      return subscriber.iterator;
+    },
+    connected: () => client !== undefined,
+    async close() {
+      closed = true;
+      clearTimeout(retry);
+      for (const set of [...subscribers.values()]) {
+        for (const subscriber of [...set]) subscriber.end();
+      }
+      await client?.end();
+    },
+  };
+}
+
+interface Subscriber {
+  iterator: AsyncIterableIterator<object>;
+  push(payload: object): void;
+  fail(error: Error): void;
+  end(): void;
+}
+
+type Waiting = {
+  resolve(result: IteratorResult<object>): void;
+  reject(error: Error): void;
+};
+
+function createSubscriber(onEnd: () => void): Subscriber {
+  const queue: object[] = [];
+  const waiting: Waiting[] = [];
+  let ended: { error?: Error } | undefined;
+
+  function finish(error?: Error): void {
+    if (ended) return;
+    ended = error ? { error } : {};
+    onEnd();
+    for (const { resolve, reject } of waiting.splice(0)) {
+      if (error) reject(error);
+      else resolve({ done: true, value: undefined });
+    }
+  }
+
+  const iterator: AsyncIterableIterator<object> = {
+    [Symbol.asyncIterator]: () => iterator,
+    async next() {
+      const value = queue.shift();
+      if (value) return { done: false, value };
+      if (!ended) return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+      const { error } = ended;
+      ended = {};
+      if (error) throw error;
+      return { done: true, value: undefined };
+    },
+    async return() {
+      queue.length = 0;
+      finish();
+      return { done: true, value: undefined };
+    },
+    async throw(error) {
+      finish(error);
+      throw error;
+    },
+  };
+
+  return {
+    iterator,
+    push(payload) {
+      if (ended) return;
+      const first = waiting.shift();
+      if (first) return first.resolve({ done: false, value: payload });
+      if (queue.length >= MAX_QUEUED_EVENTS) {
+        queue.length = 0;
+        return finish(
+          new ApiError("UNAVAILABLE", "This subscriber is too slow; events were dropped.", {
+            hint: "Subscribe again, then fetch again.",
+          }),
+        );
+      }
+      queue.push(payload);
+    },
+    fail: (error) => finish(error),
+    end: () => finish(),
+  };
+}

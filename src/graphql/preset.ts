@@ -1,0 +1,99 @@
+import "postgraphile";
+import { PgSimplifyInflectionPreset } from "@graphile/simplify-inflection";
+import type { Pool } from "pg";
+import type { Logger } from "pino";
+import { makePgService } from "postgraphile/adaptors/pg";
+import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
+import { PostGraphileConnectionFilterPreset } from "postgraphile-plugin-connection-filter";
+import type { AccessTokens } from "../auth/access-tokens.ts";
+import type { Accounts } from "../auth/accounts.ts";
+import { createWithPgClient } from "../database/adaptor.ts";
+import { AccountsPlugin } from "./accounts-plugin.ts";
+import { createConstraintMessages } from "./constraint-messages.ts";
+import { createErrorMask } from "./errors.ts";
+import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
+import type { LiveEvents } from "./live-events.ts";
+import { NamingPlugin } from "./naming-plugin.ts";
+import { NotFoundPlugin } from "./not-found-plugin.ts";
+import { NotificationReceivedPlugin } from "./notification-received-plugin.ts";
+import { PageSizePlugin } from "./page-size-plugin.ts";
+import { createRequestContext } from "./request-context.ts";
+import { createResponsePlugin } from "./response-plugin.ts";
+import { UpdateMePlugin } from "./update-me-plugin.ts";
+
+export interface PresetOptions {
+  pool: Pool;
+  accessTokens: AccessTokens;
+  accounts: Accounts;
+  liveEvents: LiveEvents;
+  logger: Logger;
+  graphiql: boolean;
+  /** Set: the schema follows the database (development). Needs a superuser, for event triggers. */
+  watch?: { superuserUrl: string };
+}
+
+/** Longest request body, bytes. */
+export const MAX_REQUEST_LENGTH = 100_000;
+
+/** PostGraphile as Howdah serves it: what is exposed is decided in SQL, how it looks is decided here. */
+export function createPreset(options: PresetOptions): GraphileConfig.Preset {
+  const { pool, watch } = options;
+  const verified = new WeakSet<object>();
+  const constraints = createConstraintMessages(pool);
+  const service = makePgService({
+    pool,
+    schemas: ["app_public"],
+    pubsub: false,
+    ...(watch ? { superuserConnectionString: watch.superuserUrl } : {}),
+  });
+  const withPgClient = createWithPgClient(pool, verified);
+  const { adaptor } = service;
+  service.adaptor = {
+    ...adaptor,
+    createWithPgClient: (settings, variant) =>
+      variant === "SUPERUSER" && watch
+        ? adaptor.createWithPgClient(settings, variant)
+        : withPgClient,
+  };
+  return {
+    extends: [
+      PostGraphileAmberPreset,
+      PgSimplifyInflectionPreset,
+      PostGraphileConnectionFilterPreset,
+    ],
+    plugins: [
+      NamingPlugin,
+      ExposurePlugin,
+      PageSizePlugin,
+      NotFoundPlugin,
+      AccountsPlugin,
+      UpdateMePlugin,
+      NotificationReceivedPlugin,
+      constraints.plugin,
+      createResponsePlugin({ pool, verified, suggestions: options.graphiql }),
+    ],
+    disablePlugins: LEFT_OUT,
+    pgServices: [service],
+    gather: { installWatchFixtures: Boolean(watch) },
+    schema: {
+      dontSwallowErrors: true,
+      pgSimplifyPatch: true,
+      defaultBehavior:
+        "connection -list -resource:list -query:resource:list -nodeId:resource:update -nodeId:resource:delete",
+      connectionFilterComputedColumns: false,
+    },
+    grafast: {
+      context: createRequestContext(options),
+    },
+    grafserv: {
+      graphqlPath: "/graphql",
+      graphiql: options.graphiql,
+      graphiqlPath: "/graphiql",
+      graphiqlOnGraphQLGET: false,
+      maxRequestLength: MAX_REQUEST_LENGTH,
+      websockets: true,
+      watch: Boolean(watch),
+      maskError: createErrorMask({ constraintMessage: constraints.find, logger: options.logger }),
+    },
+  };
+}

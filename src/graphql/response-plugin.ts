@@ -1,0 +1,61 @@
+import type { Request } from "express";
+import type { Pool } from "pg";
+import type { Result } from "postgraphile/grafserv";
+import { type RequestSettings, verifySession } from "../database/adaptor.ts";
+import { UNAVAILABLE_MESSAGE } from "./errors.ts";
+
+type ErrorJson = { message: string; extensions?: { code?: string } };
+type ResponseJson = { errors?: ErrorJson[]; data?: unknown };
+
+/**
+ * The last look at each HTTP answer: a session that has ended is HTTP 401 even where the operation
+ * never came to the database, and each error has a code.
+ */
+export function createResponsePlugin(options: {
+  pool: Pool;
+  verified: WeakSet<object>;
+  /** Whether a misspelt field is answered with its likely names, which tells the schema. */
+  suggestions: boolean;
+}): GraphileConfig.Plugin {
+  const { pool, verified, suggestions } = options;
+  return {
+    name: "HowdahResponsePlugin",
+    version: "1.0.0",
+    grafserv: {
+      middleware: {
+        async processRequest(next, event) {
+          const result = (await next()) as Result | null;
+          if (result?.type !== "json") return result;
+          const request = event.requestDigest.requestContext.expressv4?.req as Request | undefined;
+          const settings = request?.identity?.settings;
+          const body = result.json as ResponseJson;
+          for (const error of body.errors ?? []) {
+            // What comes without a code was refused before the mask: syntax, validation, HTTP.
+            error.extensions = { code: "BAD_USER_INPUT", ...error.extensions };
+            if (!suggestions) error.message = error.message.replace(/ Did you mean .*\?$/s, "");
+          }
+          if (!settings?.["jwt.claims.session_id"]) return result;
+          const refusal =
+            body.errors?.find((error) => error.extensions?.code === "SESSION_REVOKED") ??
+            (verified.has(settings) ? undefined : await refusalOf(pool, settings));
+          if (!refusal) return result;
+          const statusCode = refusal.extensions?.code === "SESSION_REVOKED" ? 401 : 503;
+          return { ...result, statusCode, json: { errors: [refusal] } };
+        },
+      },
+    },
+  };
+}
+
+/** Nobody is answered whose session could not be checked. */
+async function refusalOf(pool: Pool, settings: RequestSettings): Promise<ErrorJson | undefined> {
+  try {
+    await verifySession(pool, settings);
+    return undefined;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    return code === "HWREV"
+      ? { message, extensions: { code: "SESSION_REVOKED" } }
+      : { message: UNAVAILABLE_MESSAGE, extensions: { code: "UNAVAILABLE" } };
+  }
+}

@@ -1,0 +1,129 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import { postgraphile } from "postgraphile";
+import { createAccessTokens } from "../auth/access-tokens.ts";
+import { createAccounts } from "../auth/accounts.ts";
+import { loadJwtKeys } from "../auth/keys.ts";
+import type { Config } from "../config.ts";
+import type { Connections } from "../database/connections.ts";
+import { createPool } from "../database/pool.ts";
+import { openLiveEvents } from "../graphql/live-events.ts";
+import { createPreset } from "../graphql/preset.ts";
+import { closeApp, createApp } from "./app.ts";
+import { HowdahGrafserv } from "./grafserv.ts";
+import { listen } from "./listen.ts";
+import { type OpsServer, serveOps } from "./ops.ts";
+import { serveWebSockets } from "./web-socket.ts";
+
+export interface ApiServer {
+  url: string;
+  opsUrl: string;
+  stop(): Promise<void>;
+}
+
+export interface ApiOptions {
+  config: Config;
+  connections: Connections;
+  logger: Logger;
+  /** Follow the schema of the database while it changes: development. */
+  watch?: boolean;
+  /** Connections at most; a test that wants them shared sets 2. */
+  poolSize?: number;
+}
+
+/** Client requests must come in within this, milliseconds (slow headers, slow bodies). */
+const REQUEST_TIMEOUT = 10_000;
+
+/** Starts the API: ready when it resolves. Stops in the order that loses no request. */
+export async function startApi(options: ApiOptions): Promise<ApiServer> {
+  const { config, connections, logger } = options;
+  const stack = new AsyncDisposableStack();
+  try {
+    const pool = createPool({
+      connectionString: connections.authenticatorUrl,
+      max: options.poolSize ?? 20,
+      applicationName: "howdah api",
+      logger,
+      pipeline: true,
+    });
+    stack.defer(() => pool.end());
+    const liveEvents = await openLiveEvents({ connectionString: connections.listenUrl, logger });
+    stack.defer(() => liveEvents.close());
+
+    const keys = await loadJwtKeys(config);
+    const identity = { issuer: config.jwtIssuer, audience: config.jwtAudience };
+    const accessTokens = createAccessTokens({ keys, ...identity });
+    const accounts = createAccounts({ pool, accessTokens, ...identity });
+    const watched = options.watch ? connections.superuserUrl : undefined;
+    const pgl = postgraphile(
+      createPreset({
+        pool,
+        accessTokens,
+        accounts,
+        liveEvents,
+        logger,
+        graphiql: config.graphiql,
+        ...(watched ? { watch: { superuserUrl: watched } } : {}),
+      }),
+    );
+    stack.defer(() => pgl.release());
+    const app = createApp({ config, keys, accessTokens, logger });
+    const server = createServer(
+      { requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT },
+      app,
+    );
+    const serv = pgl.createServ((grafservConfig) => new HowdahGrafserv(grafservConfig));
+    await serv.addTo(app, server, false);
+    await serv.ready();
+    closeApp(app, logger);
+    // The schema has to stand before anybody is let in: a broken one is a failed start.
+    await pgl.getSchema();
+    await listen(server, config.api.port, config.api.host);
+    const { port } = server.address() as AddressInfo;
+    stack.defer(
+      () =>
+        new Promise<void>((resolve) => {
+          // Requests in flight finish; connections that only wait close at once.
+          server.close(() => resolve());
+          server.closeIdleConnections();
+        }),
+    );
+    const webSockets = serveWebSockets({
+      server,
+      grafserv: serv,
+      accessTokens,
+      pool,
+      allowedOrigins: webSocketOrigins(config, port),
+    });
+    stack.defer(() => webSockets.close());
+
+    const ops: OpsServer = await serveOps({
+      host: config.api.host,
+      port: config.api.opsPort,
+      ready: () => (liveEvents.connected() ? undefined : "the database is not reachable"),
+    });
+    stack.defer(() => ops.close());
+    stack.defer(() => ops.drain());
+
+    const disposables = stack.move();
+    return {
+      url: `http://${hostInUrl(config.api.host)}:${port}`,
+      opsUrl: `http://${hostInUrl(config.api.host)}:${ops.port}`,
+      stop: () => disposables.disposeAsync(),
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+/** In development GraphiQL is served here, under whatever name this machine is called. */
+function webSocketOrigins(config: Config, port: number): string[] {
+  const own = config.graphiql ? [`http://localhost:${port}`, `http://127.0.0.1:${port}`] : [];
+  return [...config.allowedOrigins, new URL(config.publicUrl).origin, ...own];
+}
+
+function hostInUrl(host: string): string {
+  return host === "0.0.0.0" || host === "::" ? "localhost" : host;
+}

@@ -1,0 +1,69 @@
+import cors from "cors";
+import express, { type ErrorRequestHandler, type Express } from "express";
+import helmet from "helmet";
+import type { Logger } from "pino";
+import { pinoHttp } from "pino-http";
+import type { AccessTokens } from "../auth/access-tokens.ts";
+import { type JwtKeys, jwks } from "../auth/keys.ts";
+import type { Config } from "../config.ts";
+import { ApiError } from "../errors.ts";
+import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
+
+export interface AppOptions {
+  config: Config;
+  keys: JwtKeys;
+  accessTokens: AccessTokens;
+  logger: Logger;
+}
+
+/** The Express app up to GraphQL, which the caller adds; then add `closeApp`. */
+export function createApp({ config, keys, accessTokens, logger }: AppOptions): Express {
+  const app = express();
+  app.disable("etag");
+  app.set("trust proxy", config.api.trustProxy);
+  app.use(
+    pinoHttp({
+      logger,
+      customLogLevel: logLevel,
+      serializers: { req: describeRequest, res: describeResponse },
+    }),
+  );
+  app.use(helmet(config.graphiql ? { contentSecurityPolicy: false } : {}));
+  app.use(cors({ origin: config.allowedOrigins, maxAge: 86_400 }));
+  app.get("/.well-known/jwks.json", (_request, response) => {
+    response.set("Cache-Control", "public, max-age=300").json(jwks(keys));
+  });
+  app.use("/graphql", requireGoodBearer(accessTokens));
+  return app;
+}
+
+/** What is left: unknown paths, and faults before GraphQL. */
+export function closeApp(app: Express, logger: Logger): void {
+  app.use((_request, response) => {
+    sendGraphQLError(response, 404, new ApiError("NOT_FOUND", "There is nothing at this address."));
+  });
+  const handleError: ErrorRequestHandler = (error, _request, response, next) => {
+    if (response.headersSent) return next(error);
+    const status = Number((error as { statusCode?: unknown }).statusCode) || 500;
+    if (status < 500) {
+      const refusal = new ApiError("BAD_USER_INPUT", "This request could not be read.");
+      return sendGraphQLError(response, status, refusal);
+    }
+    logger.error({ error }, "request failed");
+    sendGraphQLError(response, 500, new ApiError("INTERNAL", "Something went wrong on our side."));
+  };
+  app.use(handleError);
+}
+
+function logLevel(_request: unknown, response: { statusCode: number }): "warn" | "debug" {
+  return response.statusCode >= 500 ? "warn" : "debug";
+}
+
+/** No header and no query string: they may hold tokens. */
+function describeRequest(request: { id: unknown; method: string; url: string }) {
+  return { id: request.id, method: request.method, path: request.url.split("?")[0] };
+}
+
+function describeResponse(response: { statusCode: number }) {
+  return { status: response.statusCode };
+}

@@ -1,0 +1,28 @@
+import type { RequestHandler, Response } from "express";
+import type { AccessTokens } from "../auth/access-tokens.ts";
+import { ApiError } from "../errors.ts";
+
+/**
+ * Verifies the bearer token before anything else looks at the request: a bad one is HTTP 401
+ * (RFC 6750), never anonymous access, and never reaches the database.
+ */
+export function requireGoodBearer(accessTokens: AccessTokens): RequestHandler {
+  return (request, response, next) => {
+    try {
+      request.identity = accessTokens.authenticate(request.headers.authorization);
+    } catch (error) {
+      if (!(error instanceof ApiError)) return next(error);
+      response.set("WWW-Authenticate", 'Bearer error="invalid_token"');
+      sendGraphQLError(response, 401, error);
+      return;
+    }
+    next();
+  };
+}
+
+/** An error before GraphQL, in GraphQL's form. */
+export function sendGraphQLError(response: Response, status: number, error: ApiError): void {
+  response
+    .status(status)
+    .json({ errors: [{ message: error.message, extensions: error.extensions }] });
+}

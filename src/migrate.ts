@@ -1,0 +1,2 @@
+require("./boot.cjs");
+void import("./processes/migrate.ts").then(({ main }) => main());

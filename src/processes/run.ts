@@ -1,0 +1,96 @@
+import type { Logger } from "pino";
+import { type Config, ConfigError, loadConfig, type ProcessName } from "../config.ts";
+import { createLogger } from "../logger.ts";
+
+/** A started process: what stops it. */
+export interface Stoppable {
+  stop(): Promise<void>;
+}
+
+/**
+ * The frame around every long-running process: settings, one clear line where it cannot start
+ * (exit 1), a drain on SIGTERM or SIGINT (exit 0), and out at once on the second one (exit 1).
+ */
+export async function runProcess(
+  name: ProcessName,
+  start: (config: Config, logger: Logger) => Promise<Stoppable>,
+): Promise<void> {
+  const stopRequested = Promise.withResolvers<void>();
+  const onSignal = () => {
+    process.on("SIGTERM", exitAtOnce).on("SIGINT", exitAtOnce);
+    stopRequested.resolve();
+  };
+  process.once("SIGTERM", onSignal).once("SIGINT", onSignal);
+
+  let config: Config;
+  try {
+    config = loadConfig(name, process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+  const logger = createLogger({ pretty: !config.production && process.stdout.isTTY === true });
+  let running: Stoppable;
+  try {
+    running = await start(config, logger);
+  } catch (error) {
+    console.error(`howdah ${name} cannot start: ${startFault(error, config)}`);
+    logger.debug({ error }, "start failed");
+    process.exit(1);
+  }
+
+  await stopRequested.promise;
+  const deadline = setTimeout(() => {
+    logger.error(`not stopped within SHUTDOWN_SECONDS (${config.shutdownSeconds})`);
+    process.exit(1);
+  }, config.shutdownSeconds * 1000);
+  await running.stop();
+  clearTimeout(deadline);
+  process.exit(0);
+}
+
+/** One sentence that its reader can act on. No URL: it may hold a password. */
+export function startFault(error: unknown, config: Config): string {
+  const { code, message, port } = error as { code?: string; message?: string; port?: number };
+  const server = databaseServer(config);
+  switch (code) {
+    case "EADDRINUSE":
+      return `port ${port} is taken. Stop what uses it, or set ${portVariable(port, config)} to another.`;
+    case "EACCES":
+      return `this user may not do it (${message}).`;
+    case "ECONNREFUSED":
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "ETIMEDOUT":
+    case "EHOSTUNREACH":
+      return `the database${server} is not reachable (${code}). Check DATABASE_URL and AUTHENTICATOR_DATABASE_URL.`;
+    case "28P01":
+    case "28000":
+      return `the database${server} refuses this user or password. Check DATABASE_URL and AUTHENTICATOR_DATABASE_URL.`;
+    case "3D000":
+      return `the database${server} does not exist. Create it, or check DATABASE_URL.`;
+    case "3F000":
+    case "42P01":
+    case "42883":
+      return "the database has not been migrated. Run `npm run migrate` first.";
+    default:
+      return message || String(error);
+  }
+}
+
+function databaseServer(config: Config): string {
+  const url = config.databaseUrl ?? config.authenticatorDatabaseUrl;
+  return url === undefined ? "" : ` at ${new URL(url).host}`;
+}
+
+function portVariable(port: number | undefined, config: Config): string {
+  if (port === config.api.port) return "PORT";
+  if (port === config.api.opsPort) return "OPS_PORT";
+  if (port === config.worker.opsPort) return "WORKER_OPS_PORT";
+  return "FCM_EMULATOR_PORT";
+}
+
+function exitAtOnce(): void {
+  process.exit(1);
+}

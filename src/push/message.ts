@@ -1,0 +1,63 @@
+import type { Message } from "firebase-admin/messaging";
+
+/** What is sent, to whomever: a row of app_public.notifications. */
+export interface Notification {
+  id: number;
+  event: string;
+  title: string | null;
+  message: string;
+  data: Record<string, string>;
+  priority: "high" | "normal";
+  collapse_key: string | null;
+  expires_at: Date;
+}
+
+/** Where it is sent: an FCM registration token, or a Firebase installation id. */
+export interface Address {
+  kind: "token" | "fid";
+  token: string;
+}
+
+/**
+ * Maps a notification to FCM's three platforms (HTTP v1 `Message`): priority, what is left of its
+ * life, and one tag by which a device replaces a repeat instead of showing it twice.
+ */
+export function buildMessage(notification: Notification, address: Address, now: Date): Message {
+  const { id, event, title, message, data, priority, collapse_key, expires_at } = notification;
+  const ttl = Math.max(0, expires_at.getTime() - now.getTime());
+  const tag = collapse_key ?? `notification-${id}`;
+  const high = priority === "high";
+  return {
+    ...(address.kind === "fid" ? { fid: address.token } : { token: address.token }),
+    notification: { body: message, ...(title === null ? {} : { title }) },
+    data: { ...data, notification_id: String(id), event },
+    android: {
+      priority,
+      ttl,
+      // Only on request: FCM keeps four collapse keys a device, and throttles what collapses.
+      ...(collapse_key === null ? {} : { collapseKey: collapse_key }),
+      notification: { tag },
+    },
+    apns: {
+      headers: {
+        "apns-priority": high ? "10" : "5",
+        "apns-expiration": String(Math.floor(expires_at.getTime() / 1000)),
+        "apns-collapse-id": tag,
+      },
+      payload: { aps: {} },
+    },
+    webpush: {
+      headers: {
+        TTL: String(Math.floor(ttl / 1000)),
+        Urgency: high ? "high" : "normal",
+        ...(collapse_key === null ? {} : { Topic: topicOf(collapse_key) }),
+      },
+      notification: { tag },
+    },
+  } as Message;
+}
+
+/** RFC 8030, 5.4: a topic has at most 32 characters of base64url. */
+function topicOf(collapseKey: string): string {
+  return Buffer.from(collapseKey).toString("base64url").slice(0, 32);
+}

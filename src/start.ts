@@ -1,0 +1,2 @@
+require("./boot.cjs");
+void import("./processes/start.ts").then(({ main }) => main());

@@ -1,0 +1,4 @@
+/** What runs by the clock: minute, hour, day, month, weekday, task (UTC). */
+export const CRONTAB = `
+* * * * * sweep_deliveries ?jobKey=sweep_deliveries&max=1
+`;

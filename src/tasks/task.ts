@@ -1,0 +1,31 @@
+import type { Messaging } from "firebase-admin/messaging";
+import type { Task } from "graphile-worker";
+import type { Pool } from "pg";
+import type { Logger } from "pino";
+import type { z } from "zod";
+
+/** What a task may use besides its payload. */
+export interface TaskContext {
+  /** The owner's pool. */
+  pool: Pool;
+  messaging: Messaging;
+  logger: Logger;
+  /** Aborted when the worker is to stop: finish what is begun, begin nothing more. */
+  stopping: AbortSignal;
+}
+
+/** A module of tasks/: what it exports as default. */
+export type TaskFactory = (context: TaskContext) => Task;
+
+/**
+ * A task: its payload is checked at run time, because anything can be in a queue. A wrong one fails
+ * the job for good with a message that says what is wrong.
+ */
+export function defineTask<TPayload>(
+  payload: z.ZodType<TPayload>,
+  run: (payload: TPayload, context: TaskContext) => Promise<void>,
+): TaskFactory {
+  return (context) => async (raw) => {
+    await run(payload.parse(raw), context);
+  };
+}

@@ -1,0 +1,94 @@
+import { Logger as GraphileWorkerLogger, parseCrontab, run } from "graphile-worker";
+import type { Logger } from "pino";
+import type { Config } from "../config.ts";
+import { graphileLog } from "../database/migrate.ts";
+import { createPool } from "../database/pool.ts";
+import { serveOps } from "../http/ops.ts";
+import { createMessaging } from "../push/messaging.ts";
+import { CRONTAB } from "./crontab.ts";
+import { loadTasks } from "./load-tasks.ts";
+
+export interface Worker {
+  opsUrl: string;
+  stop(): Promise<void>;
+}
+
+export interface WorkerOptions {
+  config: Config;
+  /** The owner's connection. */
+  databaseUrl: string;
+  logger: Logger;
+}
+
+/** Jobs that run at once. */
+const CONCURRENCY = 4;
+/** graphile-worker needs two connections more than jobs; the tasks' own statements as many again. */
+const POOL_SIZE = CONCURRENCY * 2 + 2;
+
+/** Starts the worker: it takes jobs when it resolves. */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const { config, databaseUrl, logger } = options;
+  const stack = new AsyncDisposableStack();
+  try {
+    const pool = createPool({
+      connectionString: databaseUrl,
+      max: POOL_SIZE,
+      applicationName: "howdah worker",
+      logger,
+    });
+    stack.defer(() => pool.end());
+    const { messaging, close } = createMessaging(messagingConfig(config));
+    stack.defer(() => close());
+
+    const stopping = new AbortController();
+    const runner = await run({
+      pgPool: pool,
+      logger: new GraphileWorkerLogger(graphileLog(logger)),
+      taskList: await loadTasks({ pool, messaging, logger, stopping: stopping.signal }),
+      parsedCronItems: parseCrontab(CRONTAB),
+      concurrency: CONCURRENCY,
+      noHandleSignals: true,
+      // A completion that waits to be batched is lost when the process ends: the job would run twice.
+      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+    });
+    stack.defer(() => runner.stop());
+    stack.defer(() => stopping.abort());
+
+    const ops = await serveOps({
+      host: config.worker.host,
+      port: config.worker.opsPort,
+      ready: () => databaseFault(pool),
+    });
+    stack.defer(() => ops.close());
+    stack.defer(() => ops.drain());
+
+    const disposables = stack.move();
+    return {
+      opsUrl: `http://${config.worker.host}:${ops.port}`,
+      stop: () => disposables.disposeAsync(),
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+function messagingConfig(config: Config): Parameters<typeof createMessaging>[0] {
+  return config.fcmEmulatorHost !== undefined
+    ? { kind: "emulator", host: config.fcmEmulatorHost }
+    : {
+        kind: "google",
+        ...(config.firebaseServiceAccount
+          ? { serviceAccountPath: config.firebaseServiceAccount }
+          : {}),
+      };
+}
+
+async function databaseFault(pool: ReturnType<typeof createPool>): Promise<string | undefined> {
+  try {
+    await pool.query("select 1");
+    return undefined;
+  } catch {
+    return "the database is not reachable";
+  }
+}

@@ -1,0 +1,2 @@
+require("./boot.cjs");
+void import("./processes/worker.ts").then(({ main }) => main());
