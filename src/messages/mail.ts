@@ -1,0 +1,48 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createTransport } from "nodemailer";
+
+export interface Mail {
+  to: string;
+  subject: string;
+  text: string;
+  html: string;
+}
+
+/** Sends a mail, or throws so that the job is tried again. */
+export type SendMail = (mail: Mail) => Promise<void>;
+
+/**
+ * Sends by SMTP; without SMTP_URL each mail becomes a file `DATA_DIR/mail/*.eml`, whole as it would
+ * have gone out, newest last by name.
+ */
+export function createSendMail(options: {
+  smtpUrl: string | undefined;
+  from: string;
+  dataDirectory: string;
+}): SendMail {
+  const { smtpUrl, from, dataDirectory } = options;
+  if (smtpUrl !== undefined) {
+    const smtp = createTransport(smtpUrl, { from });
+    return async (mail) => {
+      await smtp.sendMail(mail);
+    };
+  }
+  const capture = createTransport({ streamTransport: true, buffer: true }, { from });
+  return async (mail) => {
+    const { message } = await capture.sendMail(mail);
+    await captureFile(join(dataDirectory, "mail"), "eml", message as Buffer);
+  };
+}
+
+/** Writes what would have been sent to a file of its own. */
+export async function captureFile(
+  directory: string,
+  extension: string,
+  content: Buffer | string,
+): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const name = `${new Date().toISOString().replaceAll(":", "-")}-${randomUUID().slice(0, 8)}`;
+  await writeFile(join(directory, `${name}.${extension}`), content, { mode: 0o600, flag: "wx" });
+}
