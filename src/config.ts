@@ -26,6 +26,8 @@ export interface Config {
   jwtAudience: string;
   /** `host:port` of an FCM emulator. */
   fcmEmulatorHost: string | undefined;
+  /** Where our own emulator listens. */
+  fcmEmulatorPort: number;
   /** Path of a service-account JSON, or undefined. */
   firebaseServiceAccount: string | undefined;
   smtpUrl: string | undefined;
@@ -36,7 +38,7 @@ export interface Config {
 }
 
 /** What a process needs of the settings: in production each insists on its own. */
-export type ProcessName = "start" | "api" | "worker" | "migrate" | "tool";
+export type ProcessName = "start" | "api" | "worker" | "migrate" | "fcm-emulator" | "howdah";
 
 /** Every fault of the settings at once, by variable name; no value is ever part of it. */
 export class ConfigError extends Error {
@@ -138,6 +140,7 @@ const variables = z.object({
     .string()
     .regex(/^[^:/]+:\d{1,5}$/, "must be host:port")
     .optional(),
+  FCM_EMULATOR_PORT: port(5681),
   GRAPHIQL: z.enum(["on", "off"], "must be on or off").optional(),
   SHUTDOWN_SECONDS: z.coerce
     .number("must be a number of seconds")
@@ -164,6 +167,7 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
     );
     return faults;
   }
+  if (processName === "fcm-emulator") return faults;
   if (processName !== "api") need("DATABASE_URL", "the owner's connection");
   if (processName === "api") {
     need("AUTHENTICATOR_DATABASE_URL", "the API's connection, role howdah_authenticator");
@@ -201,6 +205,7 @@ function toConfig(v: Variables): Config {
     jwtIssuer: v.JWT_ISSUER ?? publicUrl,
     jwtAudience: v.JWT_AUDIENCE,
     fcmEmulatorHost: v.FCM_EMULATOR_HOST,
+    fcmEmulatorPort: v.FCM_EMULATOR_PORT,
     firebaseServiceAccount: v.FIREBASE_SERVICE_ACCOUNT ?? v.GOOGLE_APPLICATION_CREDENTIALS,
     smtpUrl: v.SMTP_URL,
     mailFrom: v.MAIL_FROM,

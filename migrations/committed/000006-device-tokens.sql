@@ -1,5 +1,5 @@
 --! Previous: sha1:36863453e4120117fb753f3c5dd3295a0aa943fe
---! Hash: sha1:81addbc5307b095b2de31f37f9fe69ee039be165
+--! Hash: sha1:57bdd350d9f82854a6ebc2bda8a868814ec02bd0
 --! Message: device tokens
 
 -- The addresses of phones and browsers. A token belongs to who holds the phone now.
@@ -30,7 +30,8 @@ create table app_public.device_tokens (
   constraint device_tokens_session_id_fkey foreign key (session_id)
     references app_public.sessions on delete set null,
   constraint device_tokens_token_unique unique (token),
-  constraint device_tokens_token_format check (token ~ '^[^[:space:][:cntrl:]]{1,1024}$'),
+  constraint device_tokens_token_format
+    check (length(token) between 1 and 1024 and token !~ '[[:space:][:cntrl:]]'),
   constraint device_tokens_disabled_for_a_reason
     check ((disabled_at is null) = (disabled_reason is null))
 );

@@ -1,5 +1,5 @@
---! Previous: sha1:81addbc5307b095b2de31f37f9fe69ee039be165
---! Hash: sha1:5071a1ffc05f2cbec65203ec3d4ec565a760261b
+--! Previous: sha1:57bdd350d9f82854a6ebc2bda8a868814ec02bd0
+--! Hash: sha1:7a0e2d3f399d3513b376c6e66cecb9834dad0ff0
 --! Message: oauth2 credentials
 
 -- Sign-in with others. An identity is (provider, subject), never the e-mail address.

@@ -1,5 +1,5 @@
---! Previous: sha1:5071a1ffc05f2cbec65203ec3d4ec565a760261b
---! Hash: sha1:0db40322a9700b95c0021c8c395639042be4e87f
+--! Previous: sha1:7a0e2d3f399d3513b376c6e66cecb9834dad0ff0
+--! Hash: sha1:be12e1ed3ff0fb0b86d6fc20b8444c4fd0549ad2
 --! Message: live
 
 -- Live events: ids only, on one channel; each API process listens once and routes to its subscribers,

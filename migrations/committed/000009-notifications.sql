@@ -1,5 +1,5 @@
---! Previous: sha1:0db40322a9700b95c0021c8c395639042be4e87f
---! Hash: sha1:d1c71f3c101ff42450226995bc449176134ef4cc
+--! Previous: sha1:be12e1ed3ff0fb0b86d6fc20b8444c4fd0549ad2
+--! Hash: sha1:1621c236f6cc600dbab340a0e19e09b6c1255640
 --! Message: notifications
 
 -- What was to be said, to whom it was said, and what became of it on each phone.

@@ -1,5 +1,5 @@
---! Previous: sha1:d1c71f3c101ff42450226995bc449176134ef4cc
---! Hash: sha1:95be32640cb8e8b8bdfcc2b4b1e097cacf137a61
+--! Previous: sha1:1621c236f6cc600dbab340a0e19e09b6c1255640
+--! Hash: sha1:762e1a7d2b730428dca77d88827df210056c3607
 --! Message: inbox
 
 -- What a user sees of notifications and does with them.

@@ -1,5 +1,5 @@
---! Previous: sha1:95be32640cb8e8b8bdfcc2b4b1e097cacf137a61
---! Hash: sha1:c1426a2ea24e3d7915e0150c10d6b3ca4997c11d
+--! Previous: sha1:762e1a7d2b730428dca77d88827df210056c3607
+--! Hash: sha1:8a115e154c7afd724699cbcc1208ce2d7e8d5f78
 --! Message: notify
 
 -- The one way to send: notify() writes the notification and its job in the caller's transaction.

@@ -1,5 +1,5 @@
---! Previous: sha1:c1426a2ea24e3d7915e0150c10d6b3ca4997c11d
---! Hash: sha1:c6aa35d2ead8d0797e2a2c6df7d9202467e2409e
+--! Previous: sha1:8a115e154c7afd724699cbcc1208ce2d7e8d5f78
+--! Hash: sha1:2b20ffdc90c4e57baf917398d908c896bdb49037
 --! Message: deliveries
 
 -- The worker's half: fan out, claim, record, settle. One statement a step, so that a crash loses none.
@@ -144,14 +144,26 @@ create type app_private.delivery_outcome as (
   retry_after double precision
 );
 comment on type app_private.delivery_outcome is
-  'What became of one claimed delivery. retry_after: seconds, with status retrying.';
+  'What became of one claimed delivery. retry_after: seconds, with status retrying or unknown.';
 
 create or replace function app_private.record_deliveries(outcomes jsonb) returns int
 language sql volatile
 as $$
   with
     outcome as (
-      select * from jsonb_populate_recordset(null::app_private.delivery_outcome, outcomes)
+      select
+        o.id,
+        o.attempts,
+        o.message_id,
+        o.error_code,
+        o.retry_after,
+        case
+          when o.status = 'unknown' and n.delivery = 'at_least_once' then 'retrying'
+          else o.status
+        end::app_public.delivery_status as status
+      from jsonb_populate_recordset(null::app_private.delivery_outcome, outcomes) o
+      join app_public.notification_deliveries d on d.id = o.id
+      join app_public.notifications n on n.id = d.notification_id
     ),
     recorded_delivery as (
       update app_public.notification_deliveries d

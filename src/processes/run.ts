@@ -2,6 +2,9 @@ import type { Logger } from "pino";
 import { type Config, ConfigError, loadConfig, type ProcessName } from "../config.ts";
 import { createLogger } from "../logger.ts";
 
+/** Two SIGINT within this are one Ctrl-C, milliseconds. */
+const ECHO = 500;
+
 /** A started process: what stops it. */
 export interface Stoppable {
   stop(): Promise<void>;
@@ -16,11 +19,15 @@ export async function runProcess(
   start: (config: Config, logger: Logger) => Promise<Stoppable>,
 ): Promise<void> {
   const stopRequested = Promise.withResolvers<void>();
-  const onSignal = () => {
-    process.on("SIGTERM", exitAtOnce).on("SIGINT", exitAtOnce);
+  let requestedAt: number | undefined;
+  const onSignal = (signal: NodeJS.Signals) => {
+    // npm passes on the Ctrl-C that the terminal has sent to us already: that is one, not two.
+    const echo = signal === "SIGINT" && requestedAt !== undefined && Date.now() - requestedAt < ECHO;
+    if (requestedAt !== undefined && !echo) process.exit(1);
+    requestedAt ??= Date.now();
     stopRequested.resolve();
   };
-  process.once("SIGTERM", onSignal).once("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
 
   let config: Config;
   try {
@@ -88,9 +95,6 @@ function portVariable(port: number | undefined, config: Config): string {
   if (port === config.api.port) return "PORT";
   if (port === config.api.opsPort) return "OPS_PORT";
   if (port === config.worker.opsPort) return "WORKER_OPS_PORT";
-  return "FCM_EMULATOR_PORT";
-}
-
-function exitAtOnce(): void {
-  process.exit(1);
+  if (port === config.fcmEmulatorPort) return "FCM_EMULATOR_PORT";
+  return "its variable";
 }

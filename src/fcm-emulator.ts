@@ -1,0 +1,2 @@
+require("./boot.cjs");
+void import("./processes/fcm-emulator.ts").then(({ main }) => main());
