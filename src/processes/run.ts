@@ -22,7 +22,8 @@ export async function runProcess(
   let requestedAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     // npm passes on the Ctrl-C that the terminal has sent to us already: that is one, not two.
-    const echo = signal === "SIGINT" && requestedAt !== undefined && Date.now() - requestedAt < ECHO;
+    const echo =
+      signal === "SIGINT" && requestedAt !== undefined && Date.now() - requestedAt < ECHO;
     if (requestedAt !== undefined && !echo) process.exit(1);
     requestedAt ??= Date.now();
     stopRequested.resolve();

@@ -1,0 +1,123 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Logger, pino } from "pino";
+import { loadConfig } from "../../src/config.ts";
+import { startApi } from "../../src/http/api-server.ts";
+import { createTestDatabase, type TestDatabase } from "./database.ts";
+
+export interface GraphQLAnswer {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: shaped by the query
+  data: any;
+  errors: {
+    message: string;
+    path?: string[];
+    extensions: { code: string; field?: string; errorId?: string };
+  }[];
+}
+
+export interface TestApi {
+  url: string;
+  opsUrl: string;
+  database: TestDatabase;
+  graphql(query: string, options?: GraphQLOptions): Promise<GraphQLAnswer>;
+  /** Signs up and returns what a client would keep. */
+  signUp(email?: string): Promise<Account>;
+  /** The same for an operator. */
+  signUpOperator(): Promise<Account>;
+  stop(): Promise<void>;
+}
+
+export interface GraphQLOptions {
+  token?: string | undefined;
+  variables?: Record<string, unknown>;
+}
+
+export interface Account {
+  userId: number;
+  email: string;
+  token: string;
+  refreshToken: string;
+}
+
+export const PASSWORD = "correct horse battery";
+
+/** The whole API in this process, on a database of its own, reached over HTTP. */
+export async function startTestApi(
+  options: { environment?: NodeJS.ProcessEnv; poolSize?: number; logger?: Logger } = {},
+): Promise<TestApi> {
+  const database = await createTestDatabase();
+  const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-api-"));
+  const config = loadConfig("api", {
+    PORT: "0",
+    OPS_PORT: "0",
+    DATA_DIR: dataDirectory,
+    ...options.environment,
+  });
+  const api = await startApi({
+    config,
+    connections: {
+      ownerUrl: database.ownerUrl,
+      authenticatorUrl: database.authenticatorUrl,
+      listenUrl: database.authenticatorUrl,
+      superuserUrl: undefined,
+      authenticatorPassword: undefined,
+      stop: async () => {},
+    },
+    logger: options.logger ?? pino({ level: "silent" }),
+    ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
+  });
+
+  async function graphql(query: string, { token, variables }: GraphQLOptions = {}) {
+    const response = await fetch(`${api.url}/graphql`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify({ query, variables }),
+    });
+    const { data, errors } = (await response.json()) as Partial<GraphQLAnswer>;
+    return { status: response.status, data, errors: errors ?? [] };
+  }
+
+  async function signUp(email = `person-${Math.random().toString(36).slice(2)}@example.com`) {
+    const { data, errors } = await graphql(
+      `mutation ($input: SignUpInput!) {
+        signUp(input: $input) { tokens { accessToken refreshToken userId } }
+      }`,
+      { variables: { input: { email, password: PASSWORD, firstName: "Person" } } },
+    );
+    if (errors.length > 0) throw new Error(JSON.stringify(errors));
+    const { accessToken, refreshToken, userId } = data.signUp.tokens;
+    return { email, userId, token: accessToken, refreshToken };
+  }
+
+  return {
+    url: api.url,
+    opsUrl: api.opsUrl,
+    database,
+    graphql,
+    signUp,
+    async signUpOperator() {
+      const account = await signUp();
+      await database.owner.query("insert into app_private.operators (user_id) values ($1)", [
+        account.userId,
+      ]);
+      const { data } = await graphql(
+        `mutation ($input: RefreshTokensInput!) {
+          refreshTokens(input: $input) { tokens { accessToken refreshToken } }
+        }`,
+        { variables: { input: { refreshToken: account.refreshToken } } },
+      );
+      const { accessToken, refreshToken } = data.refreshTokens.tokens;
+      return { ...account, token: accessToken, refreshToken };
+    },
+    async stop() {
+      await api.stop();
+      await database.drop();
+      await rm(dataDirectory, { recursive: true, force: true });
+    },
+  };
+}

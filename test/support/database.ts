@@ -1,0 +1,50 @@
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { inject } from "vitest";
+import { withUser } from "../../src/database/connections.ts";
+import { TEST_PASSWORD } from "./global-setup.ts";
+
+export interface TestDatabase {
+  name: string;
+  superuserUrl: string;
+  ownerUrl: string;
+  authenticatorUrl: string;
+  /** As the owner, who sees everything: for set-up, and for the look that proves a row is there. */
+  owner: pg.Pool;
+  drop(): Promise<void>;
+}
+
+/** A database of this test file's own, cloned from the migrated template. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const superuserUrl = inject("superuserUrl");
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  await asSuperuser(`create database ${name} template howdah_template owner howdah_owner`);
+  const url = new URL(superuserUrl);
+  url.pathname = `/${name}`;
+  const ownerUrl = withUser(url.href, "howdah_owner", TEST_PASSWORD);
+  const owner = new pg.Pool({ connectionString: ownerUrl, max: 4 });
+  owner.on("error", () => {
+    // `drop` ends it.
+  });
+  return {
+    name,
+    superuserUrl: url.href,
+    ownerUrl,
+    authenticatorUrl: withUser(url.href, "howdah_authenticator", TEST_PASSWORD),
+    owner,
+    async drop() {
+      await owner.end();
+      await asSuperuser(`drop database ${name} with (force)`);
+    },
+  };
+}
+
+async function asSuperuser(statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: inject("superuserUrl") });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
