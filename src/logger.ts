@@ -1,11 +1,14 @@
-import { type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from "pino";
 
 /**
  * The process's log: JSON lines on stdout; in development readable ones. What may hold a secret or
  * an address is not logged in the first place; the redaction here is the second fence.
  */
-export function createLogger(options: { pretty: boolean; level?: string }): Logger {
-  return pino({
+export function createLogger(
+  options: { pretty: boolean; level?: string },
+  destination?: DestinationStream,
+): Logger {
+  const settings: LoggerOptions = {
     level: options.level ?? "info",
     redact: {
       paths: [
@@ -27,5 +30,6 @@ export function createLogger(options: { pretty: boolean; level?: string }): Logg
           },
         }
       : {}),
-  });
+  };
+  return destination ? pino(settings, destination) : pino(settings);
 }

@@ -50,6 +50,8 @@ async function inRequestTransaction<T>(
 ): Promise<T> {
   if (!settings.role) throw new Error("A request must have a role.");
   const beginning = begin(client, settings);
+  // It may fail before anybody waits for it; both ways below do.
+  beginning.catch(() => {});
   try {
     const result = await callback(wrapClient(client, 1, beginning));
     await beginning;

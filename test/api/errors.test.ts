@@ -1,0 +1,94 @@
+import { readFile } from "node:fs/promises";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SQLSTATE_CODES } from "../../src/graphql/errors.ts";
+import { createLogger } from "../../src/logger.ts";
+import { type Account, startTestApi, type TestApi } from "../support/api.ts";
+
+let api: TestApi;
+let account: Account;
+const log: string[] = [];
+
+beforeAll(async () => {
+  api = await startTestApi({
+    logger: createLogger({ pretty: false, level: "trace" }, { write: (line) => log.push(line) }),
+  });
+  account = await api.signUp();
+});
+afterAll(() => api.stop());
+
+describe("errors", () => {
+  it("what is not understood is INTERNAL with the id that stands in the log, and says nothing else", async () => {
+    await api.database.owner.query(`
+      create or replace function app_public.me() returns app_public.users language plpgsql stable
+      security definer set search_path = pg_catalog, public, pg_temp
+      as $$ begin raise exception 'secret detail of table app_private.user_secrets'; end $$`);
+    const { errors } = await api.graphql("{ me { id } }", { token: account.token });
+    expect(errors[0]?.message).toBe("Something went wrong on our side.");
+    expect(errors[0]?.extensions.code).toBe("INTERNAL");
+    expect(JSON.stringify(errors)).not.toMatch(/secret|app_private|me\(\)/);
+    const line = log.find((entry) => entry.includes(errors[0]?.extensions.errorId as string));
+    expect(line).toContain("secret detail");
+  });
+
+  it("a permission that is missing is FORBIDDEN for a user and UNAUTHENTICATED for nobody", async () => {
+    const mutation =
+      'mutation { sendNotification(input: {users: [1], event: "e", message: "m"}) { notification { id } } }';
+    const user = await api.graphql(mutation, { token: account.token });
+    expect(user.errors[0]?.extensions.code).toBe("FORBIDDEN");
+    const nobody = await api.graphql(mutation);
+    expect(nobody.errors[0]?.extensions.code).toBe("UNAUTHENTICATED");
+    const { rowCount } = await api.database.owner.query("select from app_public.notifications");
+    expect(rowCount).toBe(0);
+  });
+
+  it("no password, token or address of the suite's requests is in the log", async () => {
+    const { email, token, refreshToken } = await api.signUp("log-me-not@example.com");
+    await api.graphql("{ me { email } }", { token });
+    await api.graphql(
+      `mutation { refreshTokens(input: {refreshToken: "${refreshToken}"}) { tokens { userId } } }`,
+    );
+    await api.graphql(
+      `mutation { logIn(input: {identifier: "${email}", password: "wrong password"}) { tokens { userId } } }`,
+    );
+    const text = log.join("");
+    expect(text).toContain('"path":"/graphql"');
+    for (const secret of [email, token, refreshToken, "wrong password", "correct horse battery"]) {
+      expect(text).not.toContain(secret);
+    }
+  });
+
+  it("a database that is away is UNAVAILABLE, and the next request after it is back works", async () => {
+    const client = new pg.Client({ connectionString: api.database.superuserUrl });
+    await client.connect();
+    const { rowCount } = await client.query(`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'howdah api' and datname = current_database()`);
+    await client.end();
+    expect(rowCount).toBeGreaterThan(0);
+    // Whichever connection the pool gives: at the latest the second is a new one.
+    const answers = [];
+    for (let i = 0; i < 3; i += 1) {
+      answers.push(await api.graphql("{ items { totalCount } }", { token: account.token }));
+    }
+    expect(answers.at(-1)?.data.items.totalCount).toBe(0);
+    for (const { errors } of answers) {
+      for (const { extensions } of errors) expect(extensions.code).toBe("UNAVAILABLE");
+    }
+  });
+
+  it("docs/error-codes.md has a row for each SQLSTATE that is translated, with its code", async () => {
+    const page = await readFile("docs/error-codes.md", "utf8");
+    const rows = new Map(
+      [...page.matchAll(/^\| `(\w+)` +\| `(\w+)` +\|/gm)].map(([, sqlstate, code]) => [
+        sqlstate,
+        code,
+      ]),
+    );
+    expect(Object.fromEntries(rows)).toEqual(
+      Object.fromEntries(
+        Object.entries(SQLSTATE_CODES).map(([sqlstate, { code }]) => [sqlstate, code]),
+      ),
+    );
+  });
+});

@@ -1,0 +1,114 @@
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startTestApi, type TestApi } from "../support/api.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startTestApi({
+    environment: { ALLOWED_ORIGINS: "https://app.example.com", GRAPHIQL: "off" },
+  });
+});
+afterAll(() => api.stop());
+
+function post(body: string, headers: Record<string, string> = {}) {
+  return fetch(`${api.url}/graphql`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body,
+  });
+}
+const QUERY = JSON.stringify({ query: "{ __typename }" });
+
+describe("HTTP", () => {
+  it("answers in the media type that was asked for", async () => {
+    const modern = await post(QUERY, { accept: "application/graphql-response+json" });
+    expect(modern.headers.get("content-type")).toMatch(/^application\/graphql-response\+json/);
+    const legacy = await post(QUERY, { accept: "application/json" });
+    expect(legacy.headers.get("content-type")).toMatch(/^application\/json/);
+    expect(await legacy.json()).toEqual({ data: { __typename: "Query" } });
+  });
+
+  it.each([
+    [
+      "a body over 100,000 bytes",
+      () => post(JSON.stringify({ query: `{${" ".repeat(100_001)}}` })),
+      413,
+    ],
+    ["a batch", () => post(`[${QUERY}]`), 400],
+    [
+      "a form",
+      () => post("query={__typename}", { "content-type": "application/x-www-form-urlencoded" }),
+      415,
+    ],
+    ["plain text", () => post(QUERY, { "content-type": "text/plain" }), 415],
+    ["broken JSON", () => post("{"), 400],
+    ["no query", () => post("{}"), 400],
+    ["variables that are no object", () => post('{"query":"{__typename}","variables":[1]}'), 400],
+    ["GET", () => fetch(`${api.url}/graphql?query={__typename}`), 405],
+    ["an unknown path", () => fetch(`${api.url}/nothing`), 404],
+  ])("%s is a 4xx with a code", async (_what, request, status) => {
+    const response = await request();
+    expect(response.status).toBe(status);
+    const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
+    expect(errors[0]?.extensions.code).toMatch(/^(BAD_USER_INPUT|NOT_FOUND)$/);
+  });
+
+  it("lets the allowed origin in, and no other", async () => {
+    const preflight = (origin: string) =>
+      fetch(`${api.url}/graphql`, {
+        method: "OPTIONS",
+        headers: { origin, "access-control-request-method": "POST" },
+      });
+    const allowed = await preflight("https://app.example.com");
+    expect(allowed.headers.get("access-control-allow-origin")).toBe("https://app.example.com");
+    for (const origin of ["https://evil.example", "https://app.example.com.evil.example", "null"]) {
+      expect((await preflight(origin)).headers.get("access-control-allow-origin")).toBeNull();
+    }
+  });
+
+  it("sends helmet's headers and does not say what it is made of", async () => {
+    const { headers } = await post(QUERY);
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("content-security-policy")).toContain("default-src 'self'");
+    expect(headers.get("strict-transport-security")).toContain("max-age=");
+    expect(headers.get("x-powered-by")).toBeNull();
+  });
+
+  it("has no GraphiQL and no suggestions where they are off", async () => {
+    expect((await fetch(`${api.url}/graphiql`)).status).toBe(404);
+    const { errors } = await api.graphql("{ mee { id } }");
+    expect(errors[0]?.message).toBe('Cannot query field "mee" on type "Query".');
+  });
+
+  it("has GraphiQL in development", async () => {
+    const development = await startTestApi();
+    const page = await fetch(`${development.url}/graphiql`);
+    expect(page.status).toBe(200);
+    expect(await page.text()).toContain("<html");
+    await development.stop();
+  });
+
+  it("closes what is no HTTP", async () => {
+    const { hostname, port } = new URL(api.url);
+    const answer = await new Promise<string>((resolve) => {
+      let text = "";
+      const socket = connect(Number(port), hostname, () => socket.write("nonsense\r\n\r\n"));
+      socket.on("data", (chunk) => {
+        text += chunk;
+      });
+      socket.on("close", () => resolve(text));
+    });
+    expect(answer).toMatch(/^HTTP\/1.1 400/);
+  });
+
+  it("live, ready and metrics are on the ops port and not on the public one", async () => {
+    expect(await (await fetch(`${api.opsUrl}/live`)).text()).toBe("ok");
+    expect((await fetch(`${api.opsUrl}/ready`)).status).toBe(200);
+    expect(await (await fetch(`${api.opsUrl}/metrics`)).text()).toContain(
+      "process_cpu_seconds_total",
+    );
+    for (const path of ["/live", "/ready", "/metrics"]) {
+      expect((await fetch(api.url + path)).status).toBe(404);
+    }
+  });
+});
