@@ -18,13 +18,16 @@ export interface Address {
   token: string;
 }
 
+/** FCM keeps nothing longer than four weeks, milliseconds. */
+const MAX_TTL = 2_419_200_000;
+
 /**
  * Maps a notification to FCM's three platforms (HTTP v1 `Message`): priority, what is left of its
  * life, and one tag by which a device replaces a repeat instead of showing it twice.
  */
 export function buildMessage(notification: Notification, address: Address, now: Date): Message {
   const { id, event, title, message, data, priority, collapse_key, expires_at } = notification;
-  const ttl = Math.max(0, expires_at.getTime() - now.getTime());
+  const ttl = Math.min(MAX_TTL, Math.max(0, expires_at.getTime() - now.getTime()));
   const tag = collapse_key ?? `notification-${id}`;
   const high = priority === "high";
   return {
@@ -41,7 +44,7 @@ export function buildMessage(notification: Notification, address: Address, now: 
     apns: {
       headers: {
         "apns-priority": high ? "10" : "5",
-        "apns-expiration": String(Math.floor(expires_at.getTime() / 1000)),
+        "apns-expiration": String(Math.floor((now.getTime() + ttl) / 1000)),
         "apns-collapse-id": tag,
       },
       payload: { aps: {} },

@@ -72,7 +72,7 @@ export function actFault(
 ): void {
   if (respond === "HANG") return;
   if (respond === "RESET") {
-    response.socket?.resetAndDestroy();
+    response.socket?.destroy();
     return;
   }
   if (respond === "HTML") {

@@ -1,0 +1,40 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { loadConfig } from "../../src/config.ts";
+import { type FcmEmulator, startFcmEmulator } from "../../src/push/emulator/emulator.ts";
+import { startWorker } from "../../src/tasks/worker.ts";
+import type { TestDatabase } from "./database.ts";
+
+export interface TestWorker {
+  emulator: FcmEmulator;
+  opsUrl: string;
+  dataDirectory: string;
+  stop(): Promise<void>;
+}
+
+/** A real worker with the real firebase-admin, and the emulator where Google would be. */
+export async function startTestWorker(database: TestDatabase): Promise<TestWorker> {
+  const emulator = await startFcmEmulator({ host: "127.0.0.1", port: 0 });
+  const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-worker-"));
+  const worker = await startWorker({
+    config: loadConfig("worker", {
+      WORKER_OPS_PORT: "0",
+      FCM_EMULATOR_HOST: emulator.host,
+      DATA_DIR: dataDirectory,
+    }),
+    databaseUrl: database.ownerUrl,
+    logger: pino({ level: "silent" }),
+  });
+  return {
+    emulator,
+    opsUrl: worker.opsUrl,
+    dataDirectory,
+    async stop() {
+      await worker.stop();
+      await emulator.close();
+      await rm(dataDirectory, { recursive: true, force: true });
+    },
+  };
+}
