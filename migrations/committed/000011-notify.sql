@@ -1,5 +1,5 @@
 --! Previous: sha1:762e1a7d2b730428dca77d88827df210056c3607
---! Hash: sha1:8a115e154c7afd724699cbcc1208ce2d7e8d5f78
+--! Hash: sha1:d9a4ecce02758413304beebbcb122be6728ac4ac
 --! Message: notify
 
 -- The one way to send: notify() writes the notification and its job in the caller's transaction.
@@ -89,6 +89,12 @@ begin
   if v_send_at < now() - interval '1 minute' then
     raise exception using
       errcode = 'HWINP', message = 'sendAt is in the past.', column = 'send_at';
+  end if;
+  if notify.expires_at <= greatest(v_send_at, now()) then
+    raise exception using
+      errcode = 'HWINP',
+      message = 'A notification cannot expire before it is sent.',
+      column = 'expires_at';
   end if;
   perform app_private.check_push_payload(
     notify.event, notify.message, notify.title, coalesce(notify.data, '{}')

@@ -1,5 +1,5 @@
---! Previous: sha1:8a115e154c7afd724699cbcc1208ce2d7e8d5f78
---! Hash: sha1:2b20ffdc90c4e57baf917398d908c896bdb49037
+--! Previous: sha1:d9a4ecce02758413304beebbcb122be6728ac4ac
+--! Hash: sha1:4ec74567f44f37229f0940b7d377bd3c38d05658
 --! Message: deliveries
 
 -- The worker's half: fan out, claim, record, settle. One statement a step, so that a crash loses none.

@@ -1,0 +1,189 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { as, createOperator, createUser } from "../support/actors.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+
+let database: TestDatabase;
+let recipient: number;
+let stranger: number;
+let operator: number;
+let notificationId: number;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  recipient = await createUser(database);
+  stranger = await createUser(database);
+  operator = await createOperator(database);
+  await database.owner.query(
+    "insert into app_public.device_tokens (user_id, token, device_type) values ($1, 'phone', 'ios')",
+    [recipient],
+  );
+  const { rows } = await database.owner.query(
+    "select id from app_private.notify($1, 'test.event', 'Hello')",
+    [[recipient, operator]],
+  );
+  notificationId = rows[0].id;
+  await database.owner.query("select app_private.fan_out_notification($1, 10)", [notificationId]);
+});
+afterAll(() => database.drop());
+
+const TABLES = ["notifications", "notification_recipients", "notification_deliveries"];
+
+describe.each(TABLES)("%s", (table) => {
+  const key = table === "notifications" ? "id" : "notification_id";
+  const read = `select from app_public.${table} where ${key} = $1`;
+
+  it(`a recipient reads their ${table}`, async () => {
+    const { rowCount } = await as(database, { user: recipient }, (db) =>
+      db.query(read, [notificationId]),
+    );
+    expect(rowCount).toBe(1);
+  });
+
+  it(`a stranger reads none of ${table}`, async () => {
+    const { rowCount } = await as(database, { user: stranger }, (db) =>
+      db.query(read, [notificationId]),
+    );
+    expect(rowCount).toBe(0);
+    expect((await database.owner.query(read, [notificationId])).rowCount).toBeGreaterThan(0);
+  });
+
+  it(`an operator reads all ${table}`, async () => {
+    const { rowCount } = await as(database, { operator }, (db) => db.query(read, [notificationId]));
+    expect(rowCount).toBe((await database.owner.query(read, [notificationId])).rowCount);
+  });
+
+  it(`nobody reads ${table}`, async () => {
+    await expect(
+      as(database, "anonymous", (db) => db.query(read, [notificationId])),
+    ).rejects.toMatchObject({ code: "42501" });
+  });
+
+  it(`no role of a request writes ${table} by hand`, async () => {
+    for (const actor of ["anonymous", { user: recipient }, { operator }] as const) {
+      for (const statement of [
+        `insert into app_public.${table} default values`,
+        `update app_public.${table} set created_at = now()`,
+        `delete from app_public.${table}`,
+      ]) {
+        await expect(as(database, actor, (db) => db.query(statement))).rejects.toMatchObject({
+          code: "42501",
+        });
+      }
+    }
+  });
+});
+
+describe("notify()", () => {
+  it("commits and rolls back with the caller's transaction, its job too", async () => {
+    const client = await database.owner.connect();
+    const state = async () =>
+      (
+        await client.query(
+          `select (select count(*)::int from app_public.notifications) as notifications,
+             (select count(*)::int from graphile_worker.jobs) as jobs`,
+        )
+      ).rows[0];
+    const before = await state();
+    await client.query("begin");
+    await client.query("select app_private.notify($1, 'e', 'm')", [[recipient]]);
+    expect(await state()).toEqual({
+      notifications: before.notifications + 1,
+      jobs: before.jobs + 1,
+    });
+    await client.query("rollback");
+    expect(await state()).toEqual(before);
+    client.release();
+  });
+
+  it("can be called from a trigger of one's own, whoever's statement fires it", async () => {
+    const client = await database.owner.connect();
+    try {
+      await client.query("begin");
+      await client.query(`
+        create function app_private.tg_items__announce() returns trigger language plpgsql volatile
+        security definer set search_path = pg_catalog, public, pg_temp as $$
+        begin
+          perform app_private.notify(array[new.user_id], 'item.created', 'You have: ' || new.title);
+          return null;
+        end $$;
+        create trigger _900_announce after insert on app_public.items
+          for each row execute function app_private.tg_items__announce();
+        grant howdah_user to current_user with set true`);
+      await client.query("select set_config('jwt.claims.user_id', $1, true)", [String(recipient)]);
+      await client.query("set local role howdah_user");
+      await client.query("insert into app_public.items (title) values ('Saddle')");
+      await client.query("reset role");
+      const { rows } = await client.query(
+        "select message, users from app_public.notifications where event = 'item.created'",
+      );
+      expect(rows).toEqual([{ message: "You have: Saddle", users: [recipient] }]);
+    } finally {
+      await client.query("rollback");
+      client.release();
+    }
+  });
+
+  it("keeps job payloads to ids", async () => {
+    const { rows } = await database.owner.query(
+      "select payload from graphile_worker._private_jobs",
+    );
+    expect(rows.length).toBeGreaterThan(0);
+    for (const { payload } of rows) expect(Object.keys(payload)).toEqual(["notificationId"]);
+  });
+});
+
+describe("the fan-out", () => {
+  it("goes on where it stopped, in chunks, and can be repeated without doubling anything", async () => {
+    const { rows: users } = await database.owner.query(
+      `with people as (insert into app_public.users (first_name) select 'P' from generate_series(1, 25) returning id)
+       select array_agg(id) as ids from people`,
+    );
+    const ids: number[] = users[0].ids;
+    await database.owner.query(
+      `insert into app_public.device_tokens (user_id, token, device_type)
+       select id, 'chunk-' || id, 'web' from unnest($1::int[]) as u(id)`,
+      [ids],
+    );
+    const { rows } = await database.owner.query("select id from app_private.notify($1, 'e', 'm')", [
+      ids,
+    ]);
+    const step = async () =>
+      (
+        await database.owner.query("select app_private.fan_out_notification($1, 10) as more", [
+          rows[0].id,
+        ])
+      ).rows[0].more;
+    expect([await step(), await step(), await step(), await step()]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+    await database.owner.query(
+      "update app_public.notifications set fanned_out_users = 0 where id = $1",
+      [rows[0].id],
+    );
+    expect([await step(), await step(), await step()]).toEqual([true, true, false]);
+    const { rows: counts } = await database.owner.query(
+      `select (select count(*)::int from app_public.notification_recipients where notification_id = $1) as recipients,
+         (select count(*)::int from app_public.notification_deliveries where notification_id = $1) as deliveries`,
+      [rows[0].id],
+    );
+    expect(counts).toEqual([{ recipients: 25, deliveries: 25 }]);
+  });
+
+  it("two claims at once never get the same delivery", async () => {
+    const { rows } = await database.owner.query(
+      `select notification_id as id from app_public.notification_deliveries
+       group by 1 order by count(*) desc limit 1`,
+    );
+    const claim = () =>
+      database.owner.query("select id from app_private.claim_deliveries($1, 10, '1 minute')", [
+        rows[0].id,
+      ]);
+    const claims = await Promise.all([claim(), claim(), claim(), claim()]);
+    const ids = claims.flatMap((result) => result.rows.map(({ id }) => id));
+    expect(ids).toHaveLength(25);
+    expect(new Set(ids).size).toBe(25);
+  });
+});
