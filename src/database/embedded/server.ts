@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -154,12 +155,19 @@ export async function freePort(preferred: number): Promise<number> {
   throw new Error("There is no free port on 127.0.0.1.");
 }
 
+/** Whether a process lives; one that has ended and that nobody has waited for does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !/\) [ZX] /.test(status);
+  } catch {
+    // No /proc here (macOS), or gone since: kill() above has said what can be known.
+    return process.platform !== "linux";
   }
 }
 

@@ -1,0 +1,122 @@
+import pg from "pg";
+import { minimist } from "zx";
+import { ConfigError, loadConfig } from "../src/config.ts";
+import { openConnections } from "../src/database/connections.ts";
+import { startFault } from "../src/processes/run.ts";
+
+/** What went wrong, for the person at the keyboard: one line, exit 1. */
+class CommandError extends Error {
+  override name = "CommandError";
+}
+
+interface Command {
+  usage: string;
+  help: string;
+  run(database: pg.Client, args: string[]): Promise<void>;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  "operator:grant": {
+    usage: "operator:grant EMAIL",
+    help: "makes a user an operator, from their next refresh or log-in on",
+    async run(database, [email]) {
+      const id = await userByEmail(database, email);
+      await database.query(
+        "insert into app_private.operators (user_id) values ($1) on conflict do nothing",
+        [id],
+      );
+      console.log(`User ${id} is an operator.`);
+    },
+  },
+  "operator:revoke": {
+    usage: "operator:revoke EMAIL",
+    help: "takes the right back; an operator's token is refused at once",
+    async run(database, [email]) {
+      const id = await userByEmail(database, email);
+      await database.query("delete from app_private.operators where user_id = $1", [id]);
+      console.log(`User ${id} is no operator.`);
+    },
+  },
+  deliveries: {
+    usage: "deliveries NOTIFICATION_ID",
+    help: "shows what became of a notification on each device",
+    async run(database, [id]) {
+      if (!/^\d+$/.test(id ?? "")) throw new CommandError("Which notification? Give its id.");
+      const { rows } = await database.query(
+        `select user_id, device_token_id as device, device_type as type, status, attempts,
+           error_code as error, sent_at, next_attempt_at as next_attempt
+         from app_public.notification_deliveries where notification_id = $1 order by id limit 1000`,
+        [id],
+      );
+      if (rows.length === 0) throw new CommandError(`Notification ${id} has no deliveries.`);
+      console.table(rows);
+    },
+  },
+  jobs: {
+    usage: "jobs",
+    help: "shows what waits in the queue, by task",
+    async run(database) {
+      const { rows } = await database.query(
+        `select task_identifier as task, count(*)::int as jobs, min(run_at) as first_run_at,
+           (count(*) filter (where locked_at is not null))::int as running,
+           (count(*) filter (where attempts >= max_attempts))::int as given_up
+         from graphile_worker.jobs group by 1 order by 1`,
+      );
+      if (rows.length === 0) console.log("The queue is empty.");
+      else console.table(rows);
+    },
+  },
+};
+
+/** `npm run howdah -- COMMAND`. */
+export async function main(): Promise<void> {
+  const [name, ...args] = minimist(process.argv.slice(2), { string: ["_"] })._;
+  const command = name === undefined ? undefined : COMMANDS[name];
+  if (!command) {
+    console.log(help());
+    process.exitCode = name === undefined ? 0 : 1;
+    return;
+  }
+  try {
+    await withDatabase((database) => command.run(database, args));
+  } catch (error) {
+    if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
+
+async function withDatabase(run: (database: pg.Client) => Promise<void>): Promise<void> {
+  const config = loadConfig("howdah", process.env);
+  await using stack = new AsyncDisposableStack();
+  try {
+    const connections = await openConnections(config);
+    stack.defer(() => connections.stop());
+    const database = new pg.Client({ connectionString: connections.ownerUrl });
+    await database.connect();
+    stack.defer(() => database.end());
+    await run(database);
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(startFault(error, config), { cause: error });
+  }
+}
+
+async function userByEmail(database: pg.Client, email: string | undefined): Promise<number> {
+  if (email === undefined) throw new CommandError("Which user? Give an e-mail address.");
+  const { rows } = await database.query<{ id: number }>(
+    "select id from app_public.users where email = app_hidden.normalize_email($1) and deleted_at is null",
+    [email],
+  );
+  const [user] = rows;
+  if (!user) throw new CommandError(`There is no user ${email}.`);
+  return user.id;
+}
+
+function help(): string {
+  const width = Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
+  const lines = Object.values(COMMANDS).map(
+    ({ usage, help }) => `  ${usage.padEnd(width)}  ${help}`,
+  );
+  return `npm run howdah -- COMMAND\n\n${lines.join("\n")}\n\nIt works on DATABASE_URL, or on the embedded database.`;
+}

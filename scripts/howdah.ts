@@ -1,0 +1,2 @@
+require("../src/boot.cjs");
+void import("./commands.ts").then(({ main }) => main());
