@@ -7,6 +7,8 @@ import {
   run,
   watch,
 } from "graphile-migrate";
+// Its pools linger, and end the process when their connections are cut: they have to go with us.
+import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import { runMigrations, Logger as WorkerLogger } from "graphile-worker";
 import pg from "pg";
 import type { Logger } from "pino";
@@ -50,6 +52,7 @@ export async function migrateDatabase(options: MigrateOptions): Promise<void> {
     await migrate(settings);
     if (options.current) await watch(settings, true);
   } finally {
+    clearAllPools();
     await client.end();
   }
 }

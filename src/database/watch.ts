@@ -1,6 +1,7 @@
 import { watch as watchFile } from "node:fs";
 import { resolve } from "node:path";
 import { watch } from "graphile-migrate";
+import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import type { Logger } from "pino";
 import { migrateSettings } from "./migrate.ts";
 
@@ -24,6 +25,8 @@ export async function watchCurrentMigration(
     } catch (error) {
       const shown = (error as { _gmMessageOverride?: string })._gmMessageOverride;
       console.error(shown ?? `migrations/current.sql failed: ${(error as Error).message}`);
+    } finally {
+      clearAllPools();
     }
     if (again) {
       again = false;

@@ -7,7 +7,7 @@ import { ApiError } from "../errors.ts";
 export const NotificationReceivedPlugin = extendSchema((build) => {
   const { notifications } = build.pgResources;
   if (!notifications) {
-    throw new Error("The table app_public.notifications is missing: run the migrations.");
+    throw new Error("The table app_public.notifications is missing: run `npm run migrate`.");
   }
   return {
     typeDefs: gql`

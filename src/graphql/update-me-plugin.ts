@@ -9,7 +9,7 @@ import { ApiError } from "../errors.ts";
  */
 export const UpdateMePlugin = extendSchema((build) => {
   const { users } = build.pgResources;
-  if (!users) throw new Error("The table app_public.users is missing: run the migrations.");
+  if (!users) throw new Error("The table app_public.users is missing: run `npm run migrate`.");
   const { executor } = users;
   return {
     typeDefs: gql`

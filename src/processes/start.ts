@@ -29,16 +29,18 @@ export function main(): Promise<void> {
     const emulator = await startEmulatorIfNeeded(config);
     if (emulator) stack.defer(() => emulator.close());
     const local = emulator ? { ...config, fcmEmulatorHost: emulator.host } : config;
-    const [api, worker] = await Promise.all([
-      startApi({ config: local, connections, logger, watch }).then((started) => {
-        stack.defer(() => started.stop());
-        return started;
-      }),
-      startWorker({ config: local, databaseUrl, logger }).then((started) => {
-        stack.defer(() => started.stop());
-        return started;
-      }),
+    // Both are waited for even where one fails: what has started must be there to be stopped.
+    const [apiStart, workerStart] = await Promise.allSettled([
+      startApi({ config: local, connections, logger, watch }),
+      startWorker({ config: local, databaseUrl, logger }),
     ]);
+    for (const started of [workerStart, apiStart]) {
+      if (started.status === "fulfilled") stack.defer(() => started.value.stop());
+    }
+    if (apiStart.status === "rejected") throw apiStart.reason;
+    if (workerStart.status === "rejected") throw workerStart.reason;
+    const { value: api } = apiStart;
+    const { value: worker } = workerStart;
     if (watch) {
       const watcher = await watchCurrentMigration(databaseUrl, logger);
       stack.defer(() => watcher.stop());
