@@ -1,0 +1,18 @@
+# One image for migrate, api and worker: TypeScript runs as it is, so there is no build step.
+FROM node:24-bookworm-slim AS install
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production HOST=0.0.0.0
+WORKDIR /app
+COPY --from=install /app/node_modules node_modules
+COPY package.json .gmrc ./
+COPY migrations migrations
+COPY scripts scripts
+COPY src src
+COPY tasks tasks
+USER node
+EXPOSE 5678
+CMD ["node", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "src/api.ts"]
