@@ -14,7 +14,8 @@ export async function watchCurrentMigration(
   databaseUrl: string,
   logger: Logger,
 ): Promise<{ stop(): void }> {
-  const settings = await migrateSettings(databaseUrl, logger);
+  // What fails is shown below, with line and caret; once is enough.
+  const settings = await migrateSettings(databaseUrl, logger.child({}, { level: "silent" }));
   let running: Promise<void> | undefined;
   let again = false;
 

@@ -43,7 +43,8 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
   const service = makePgService({
     pool,
     schemas: ["app_public"],
-    pubsub: false,
+    // Ours are live-events.ts; PostGraphile's own hears of changes of the schema.
+    pubsub: Boolean(watch),
     ...(watch ? { superuserConnectionString: watch.superuserUrl } : {}),
   });
   const withPgClient = createWithPgClient(pool, verified);

@@ -67,6 +67,10 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
         ...(watched ? { watch: { superuserUrl: watched } } : {}),
       }),
     );
+    // What the services hold of the pool, such as the listener of the watch, has to be given back.
+    stack.defer(async () => {
+      for (const service of pgl.getResolvedPreset().pgServices ?? []) await service.release?.();
+    });
     stack.defer(() => pgl.release());
     const app = createApp({ config, keys, accessTokens, logger });
     const server = createServer(

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -9,6 +8,7 @@ import { withUser } from "../../src/database/connections.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { scramVerifier } from "../../src/database/scram.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
+import { copyOfProject } from "../support/project.ts";
 import { until } from "../support/until.ts";
 
 const logger = pino({ level: "silent" });
@@ -50,16 +50,6 @@ async function migrations(url: string): Promise<number> {
   return rows[0].count;
 }
 
-/** A copy of the code that a test may spoil. */
-async function copyOfProject(): Promise<string> {
-  const root = await mkdtemp(join(tmpdir(), "howdah-project-"));
-  for (const name of ["migrations", "src", ".gmrc", "package.json"]) {
-    await cp(resolve(name), join(root, name), { recursive: true });
-  }
-  await symlink(resolve("node_modules"), join(root, "node_modules"));
-  return root;
-}
-
 describe("migrating", () => {
   it("two at once take turns, and a third time changes nothing", async () => {
     const databaseUrl = await emptyDatabase();
@@ -73,7 +63,7 @@ describe("migrating", () => {
   });
 
   it("one that fails half-way is rolled back whole, and runs again once it is mended", async () => {
-    const root = await copyOfProject();
+    const { root, remove } = await copyOfProject();
     const { migrateDatabase: migrateCopy } = (await import(
       join(root, "src/database/migrate.ts")
     )) as { migrateDatabase: typeof migrateDatabase };
@@ -93,11 +83,11 @@ describe("migrating", () => {
     await migrate();
     expect(await exists()).toBe(true);
     await client.end();
-    await rm(root, { recursive: true });
+    await remove();
   });
 
   it("a committed file that was changed is refused", async () => {
-    const root = await copyOfProject();
+    const { root, remove } = await copyOfProject();
     const { migrateDatabase: migrateCopy } = (await import(
       join(root, "src/database/migrate.ts")
     )) as { migrateDatabase: typeof migrateDatabase };
@@ -106,7 +96,7 @@ describe("migrating", () => {
     await expect(
       migrateCopy({ databaseUrl: await emptyDatabase(), authenticatorPassword: undefined, logger }),
     ).rejects.toThrow(/Hash for 000005-items.sql does not match/);
-    await rm(root, { recursive: true });
+    await remove();
   });
 
   it("stores the authenticator's password as a verifier that PostgreSQL accepts", async () => {

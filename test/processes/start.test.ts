@@ -1,30 +1,21 @@
-import { execFileSync } from "node:child_process";
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAlive } from "../../src/database/embedded/server.ts";
 import { type Running, run } from "../support/processes.ts";
+import { copyOfProject } from "../support/project.ts";
 import { until } from "../support/until.ts";
 
-let root: string;
+let project: Awaited<ReturnType<typeof copyOfProject>>;
 const ANY_PORT = { PORT: "0", OPS_PORT: "0", WORKER_OPS_PORT: "0", FCM_EMULATOR_PORT: "0" };
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "howdah-start-"));
-  await chmod(root, 0o755);
-  const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
-    encoding: "utf8",
-  });
-  for (const file of files.trim().split("\n")) {
-    await mkdir(dirname(join(root, file)), { recursive: true });
-    await cp(resolve(file), join(root, file));
-  }
-  await symlink(resolve("node_modules"), join(root, "node_modules"));
+  project = await copyOfProject();
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
+afterAll(() => project.remove());
 
-const start = (): Running => run("npm", ["start"], { cwd: root, env: ANY_PORT });
+const start = (...args: string[]): Running =>
+  run("npm", args, { cwd: project.root, env: ANY_PORT });
 
 async function urls(running: Running): Promise<{ api: string; phones: string }> {
   const api = (await running.prints(/^ {2}API +(http\S+)\/graphql$/m))[1] as string;
@@ -60,7 +51,7 @@ describe("npm start", () => {
   it("goes the whole way in a fresh copy: demo push delivered, first call, item, device, push, ledger; keeps its data; leaves nothing behind", {
     timeout: 60_000,
   }, async () => {
-    const first = start();
+    const first = start("start");
     await first.prints(/delivered 1 push: "Howdy, Ada: .+" to phone android-phone-of-ada/);
     const { api, phones } = await urls(first);
 
@@ -129,7 +120,7 @@ describe("npm start", () => {
 
     // Ctrl-C in a terminal goes to the whole group, and npm passes it on once more.
     const server = Number(
-      (await readFile(join(root, ".data/postgres/postmaster.pid"), "utf8")).split("\n")[0],
+      (await readFile(join(project.root, ".data/postgres/postmaster.pid"), "utf8")).split("\n")[0],
     );
     process.kill(-(first.child.pid as number), "SIGINT");
     await first.ends();
@@ -139,7 +130,7 @@ describe("npm start", () => {
     );
     await expect(fetch(`${api}/graphql`)).rejects.toThrow();
 
-    const second = start();
+    const second = start("start");
     const again = await urls(second);
     const items = await graphql(
       again.api,
@@ -150,5 +141,50 @@ describe("npm start", () => {
     expect(second.output()).not.toContain("delivered 1 push");
     expect(await second.ends("SIGTERM")).toBe(0);
     expect(first.output() + second.output()).not.toMatch(/unhandled|Error:/i);
+  });
+
+  it("with --watch follows current.sql: a save changes the API, a mistake is shown and changes nothing", {
+    timeout: 60_000,
+  }, async () => {
+    const dev = start("run", "dev");
+    const { api } = await urls(dev);
+    const path = join(project.root, "migrations/current.sql");
+    const readme = await readFile(join(project.root, "README.md"), "utf8");
+    const [, firstTable] = /```sql\n([\s\S]+?)```/.exec(readme) as RegExpExecArray;
+    const typeOf = async (name: string) =>
+      (await graphql(api, `{ __type(name: "${name}") { name } }`)).data.__type?.name;
+    expect(await typeOf("Note")).toBeUndefined();
+    await writeFile(path, firstTable as string);
+    await until(
+      () => typeOf("Note"),
+      (name) => name === "Note",
+    );
+    const ada = await logIn(api, "ada@example.com");
+    const created = await graphql(
+      api,
+      'mutation { createNote(input: {note: {body: "Saved"}}) { note { body } } }',
+      ada,
+    );
+    expect(created.data.createNote.note.body).toBe("Saved");
+    const others = await graphql(
+      api,
+      "{ notes { nodes { body } } }",
+      await logIn(api, "operator@example.com"),
+    );
+    expect(others.data.notes.nodes).toEqual([]);
+
+    await writeFile(path, `${firstTable}\nselect 1; selekt 2;\n`);
+    await dev.prints(
+      /line \d+, column \d+ of "current.sql"[\s\S]+selekt 2;\n\| -+\^\n.+syntax error/,
+    );
+    expect((await graphql(api, "{ notes { nodes { body } } }", ada)).data.notes.nodes).toHaveLength(
+      1,
+    );
+    await writeFile(path, "drop table if exists app_public.notes;");
+    await until(
+      () => typeOf("Note"),
+      (name) => name === undefined,
+    );
+    expect(await dev.ends("SIGTERM")).toBe(0);
   });
 });

@@ -1,0 +1,19 @@
+import { execFileSync } from "node:child_process";
+import { chmod, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+
+/** A copy of this repository that a test may start in, change and throw away. */
+export async function copyOfProject(): Promise<{ root: string; remove(): Promise<void> }> {
+  const root = await mkdtemp(join(tmpdir(), "howdah-project-"));
+  await chmod(root, 0o755);
+  const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+    encoding: "utf8",
+  });
+  for (const file of files.trim().split("\n")) {
+    await mkdir(dirname(join(root, file)), { recursive: true });
+    await cp(resolve(file), join(root, file));
+  }
+  await symlink(resolve("node_modules"), join(root, "node_modules"));
+  return { root, remove: () => rm(root, { recursive: true, force: true }) };
+}
