@@ -6,4 +6,5 @@ set password_encryption = 'scram-sha-256';
 create role howdah_owner login createrole password :'password';
 create database howdah owner howdah_owner;
 revoke all on database howdah from public;
+alter database howdah set timezone = 'UTC';
 SQL

@@ -7,10 +7,10 @@ import { generatedSecret } from "../generated-secrets.ts";
 export interface Connections {
   /** The owner's: migrations and worker. Absent for an API process that was not given it. */
   ownerUrl: string | undefined;
-  /** The API's: role howdah_authenticator. */
-  authenticatorUrl: string;
-  /** Direct, for LISTEN. */
-  listenUrl: string;
+  /** The API's: role howdah_authenticator. Absent for a production process that was not given it. */
+  authenticatorUrl: string | undefined;
+  /** Direct, for LISTEN: as authenticatorUrl unless there is one of its own. */
+  listenUrl: string | undefined;
   /** Of the embedded cluster only; installs PostGraphile's watch triggers. */
   superuserUrl: string | undefined;
   /** Set where this process derived it and `migrate` is to store it. */
@@ -49,6 +49,8 @@ async function authenticator(config: Config) {
         username === AUTHENTICATOR && password !== "" ? decodeURIComponent(password) : undefined,
     };
   }
+  // Only the API needs it, and says so; the others must not make up a password in production.
+  if (config.production) return { authenticatorUrl: undefined, authenticatorPassword: undefined };
   const password = await generatedPassword(config, "authenticator-password");
   return {
     authenticatorUrl: withUser(config.databaseUrl as string, AUTHENTICATOR, password),

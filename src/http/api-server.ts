@@ -24,7 +24,7 @@ export interface ApiServer {
 
 export interface ApiOptions {
   config: Config;
-  connections: Connections;
+  connections: Pick<Connections, "authenticatorUrl" | "listenUrl" | "superuserUrl">;
   logger: Logger;
   /** Follow the schema of the database while it changes: development. */
   watch?: boolean;
@@ -38,17 +38,21 @@ const REQUEST_TIMEOUT = 10_000;
 /** Starts the API: ready when it resolves. Stops in the order that loses no request. */
 export async function startApi(options: ApiOptions): Promise<ApiServer> {
   const { config, connections, logger } = options;
+  const { authenticatorUrl, listenUrl } = connections;
+  if (authenticatorUrl === undefined || listenUrl === undefined) {
+    throw new Error("AUTHENTICATOR_DATABASE_URL must be set.");
+  }
   const stack = new AsyncDisposableStack();
   try {
     const pool = createPool({
-      connectionString: connections.authenticatorUrl,
+      connectionString: authenticatorUrl,
       max: options.poolSize ?? 20,
       applicationName: "howdah api",
       logger,
       pipeline: true,
     });
     stack.defer(() => pool.end());
-    const liveEvents = await openLiveEvents({ connectionString: connections.listenUrl, logger });
+    const liveEvents = await openLiveEvents({ connectionString: listenUrl, logger });
     stack.defer(() => liveEvents.close());
 
     const keys = await loadJwtKeys(config);

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,10 +56,14 @@ describe("migrate, api and worker as processes of their own, in production", () 
   }, async () => {
     const migrate = runEntry("src/migrate.ts", environment);
     expect(await migrate.ends()).toBe(0);
+    expect(existsSync(environment.DATA_DIR as string)).toBe(false);
     expect(migrate.output()).toBe("The database has the newest schema.\n");
 
-    const api = runEntry("src/api.ts", environment);
-    const worker = runEntry("src/worker.ts", environment);
+    const { DATABASE_URL, ...ofApi } = environment;
+    const api = runEntry("src/api.ts", ofApi);
+    // Each gets what it needs and no more: the worker knows no key, the API no owner.
+    const { AUTHENTICATOR_DATABASE_URL, JWT_PRIVATE_KEY, ...ofWorker } = environment;
+    const worker = runEntry("src/worker.ts", ofWorker);
     const url = (await api.prints(/"url":"([^"]+)"/))[1] as string;
     const opsUrl = (await worker.prints(/"ops":"([^"]+)"/))[1] as string;
     expect((await fetch(`${opsUrl}/ready`)).status).toBe(200);

@@ -58,12 +58,9 @@ export async function startTestApi(
   const api = await startApi({
     config,
     connections: {
-      ownerUrl: database.ownerUrl,
       authenticatorUrl: database.authenticatorUrl,
       listenUrl: database.authenticatorUrl,
       superuserUrl: undefined,
-      authenticatorPassword: undefined,
-      stop: async () => {},
     },
     logger: options.logger ?? pino({ level: "silent" }),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),

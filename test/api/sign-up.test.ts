@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startTestApi();
+});
+afterAll(() => api.stop());
+
+const SIGN_UP = `mutation ($input: SignUpInput!) { signUp(input: $input) { clientMutationId tokens { accessToken tokenType userId expiresIn } } }`;
+const LOG_IN = `mutation ($input: LogInInput!) { logIn(input: $input) { tokens { accessToken userId } } }`;
+
+function person(fields: Record<string, unknown> = {}) {
+  const unique = Math.random().toString(36).slice(2);
+  return {
+    input: { email: `${unique}@example.com`, password: PASSWORD, firstName: "Ann", ...fields },
+  };
+}
+
+describe("signing up", () => {
+  it("answers with tokens that work at once, and takes the client's mutation id along", async () => {
+    const { data, errors } = await api.graphql(SIGN_UP, {
+      variables: person({ clientMutationId: "m1", lastName: "Lee", timezone: "Asia/Kolkata" }),
+    });
+    expect(errors).toEqual([]);
+    expect(data.signUp.clientMutationId).toBe("m1");
+    expect(data.signUp.tokens).toMatchObject({ tokenType: "Bearer", expiresIn: 900 });
+    const { data: me } = await api.graphql(
+      "{ me { id firstName lastName timezone emailVerified phoneVerified isDeleted } }",
+      { token: data.signUp.tokens.accessToken },
+    );
+    expect(me.me).toEqual({
+      id: data.signUp.tokens.userId,
+      firstName: "Ann",
+      lastName: "Lee",
+      timezone: "Asia/Kolkata",
+      emailVerified: false,
+      phoneVerified: false,
+      isDeleted: false,
+    });
+  });
+
+  it("works with a phone number alone, however it is written", async () => {
+    const variables = person({ email: null, phone: "+49 (30) 555-0001" });
+    const { data, errors } = await api.graphql(SIGN_UP, { variables });
+    expect(errors).toEqual([]);
+    const { data: me } = await api.graphql("{ me { phone email } }", {
+      token: data.signUp.tokens.accessToken,
+    });
+    expect(me.me).toEqual({ phone: "+49305550001", email: null });
+    const logIn = await api.graphql(LOG_IN, {
+      variables: { input: { identifier: "+49305550001", password: PASSWORD } },
+    });
+    expect(logIn.data.logIn.tokens.userId).toBe(data.signUp.tokens.userId);
+  });
+
+  it("with a taken address in another case or Unicode form is a CONFLICT that names the field", async () => {
+    const name = `ren\u00e9-${Math.random().toString(36).slice(2)}`;
+    await api.graphql(SIGN_UP, { variables: person({ email: `${name}@example.com` }) });
+    const again = await api.graphql(SIGN_UP, {
+      variables: person({ email: ` ${name.normalize("NFD").toUpperCase()}@Example.com ` }),
+    });
+    expect(again.errors[0]).toMatchObject({
+      message: "This e-mail address is taken.",
+      extensions: { code: "CONFLICT", field: "email" },
+    });
+  });
+
+  it("fifty times at once with one address makes one account", async () => {
+    const email = `many-${Math.random().toString(36).slice(2)}@example.com`;
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        api.graphql(SIGN_UP, {
+          variables: person({ email: i % 2 ? email : email.toUpperCase() }),
+        }),
+      ),
+    );
+    expect(answers.filter(({ errors }) => errors.length === 0)).toHaveLength(1);
+    expect(new Set(answers.flatMap(({ errors }) => errors.map((e) => e.extensions.code)))).toEqual(
+      new Set(["CONFLICT"]),
+    );
+  }, 30_000);
+
+  it.each([
+    ["a password of 7 characters", { password: "1234567" }, "password"],
+    ["a password of 257 characters", { password: "x".repeat(257) }, "password"],
+    ["a password with NUL", { password: "12345678\0" }, "password"],
+    ["neither e-mail nor phone", { email: null }, "email"],
+    ["no e-mail address", { email: "nobody" }, "email"],
+    ["an e-mail address with a line break", { email: "a@b.example\nBcc: c@d.example" }, "email"],
+    ["an empty first name", { firstName: "  " }, "firstName"],
+    ["a first name of 101 characters", { firstName: "x".repeat(101) }, "firstName"],
+    ["a phone number without country code", { phone: "030123456" }, "phone"],
+    ["an unknown time zone", { timezone: "Mars/Olympus" }, "timezone"],
+    ["a POSIX time zone", { timezone: "FOO+3" }, "timezone"],
+    ["device info of 501 characters", { deviceInfo: "x".repeat(501) }, "deviceInfo"],
+  ])("with %s is BAD_USER_INPUT and makes no account", async (_what, fields, field) => {
+    const variables = person(fields);
+    const { errors } = await api.graphql(SIGN_UP, { variables });
+    expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field });
+    const { rowCount } = await api.database.owner.query(
+      "select from app_public.users where email = $1",
+      [variables.input.email],
+    );
+    expect(rowCount).toBe(0);
+  });
+
+  it("takes passwords of 64 and 256 characters and of any script", async () => {
+    for (const password of [
+      "x".repeat(64),
+      "y".repeat(256),
+      "пароль из слов",
+      "🐘🐘🐘🐘🐘🐘🐘🐘",
+    ]) {
+      const variables = person({ password });
+      expect((await api.graphql(SIGN_UP, { variables })).errors).toEqual([]);
+      const { errors } = await api.graphql(LOG_IN, {
+        variables: { input: { identifier: variables.input.email, password } },
+      });
+      expect(errors).toEqual([]);
+    }
+  });
+});
