@@ -24,6 +24,12 @@ export interface Config {
   jwtPreviousPublicKeys: string | undefined;
   jwtIssuer: string;
   jwtAudience: string;
+  /** 32 bytes, base64: encrypts provider tokens, keys the HMAC of codes. Undefined: generated. */
+  credentialsKey: string | undefined;
+  /** No tokens at sign-up before an address is verified, and no telling whether it was taken. */
+  signUpConfirmation: boolean;
+  /** Multiplies every limit on attempts. */
+  rateLimitFactor: number;
   /** `host:port` of an FCM emulator. */
   fcmEmulatorHost: string | undefined;
   /** Where our own emulator listens. */
@@ -142,6 +148,19 @@ const variables = z.object({
     .optional(),
   FCM_EMULATOR_PORT: port(5681),
   GRAPHIQL: z.enum(["on", "off"], "must be on or off").optional(),
+  CREDENTIALS_KEY: z
+    .string()
+    .refine(
+      (value) => Buffer.from(value, "base64").length === 32,
+      "must be 32 bytes in base64, as of `openssl rand -base64 32`",
+    )
+    .optional(),
+  SIGN_UP_CONFIRMATION: z.enum(["off", "required"], "must be off or required").default("off"),
+  RATE_LIMIT_FACTOR: z.coerce
+    .number("must be a number")
+    .positive("must be more than 0")
+    .max(1_000_000, "must be at most 1000000")
+    .default(1),
   SHUTDOWN_SECONDS: z.coerce
     .number("must be a number of seconds")
     .min(0, "must be a number of seconds")
@@ -169,6 +188,12 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
   }
   if (processName === "fcm-emulator") return faults;
   if (processName !== "api") need("DATABASE_URL", "the owner's connection");
+  if (v.RATE_LIMIT_FACTOR > 10) {
+    faults.push("RATE_LIMIT_FACTOR: must be at most 10 in production");
+  }
+  if (processName === "api" || processName === "worker") {
+    need("CREDENTIALS_KEY", "the same for API and worker");
+  }
   if (processName === "api") {
     need("AUTHENTICATOR_DATABASE_URL", "the API's connection, role howdah_authenticator");
     need("JWT_PRIVATE_KEY", "signs access tokens; generated ones are for development");
@@ -204,6 +229,9 @@ function toConfig(v: Variables): Config {
     jwtPreviousPublicKeys: v.JWT_PREVIOUS_PUBLIC_KEYS?.replaceAll("\\n", "\n"),
     jwtIssuer: v.JWT_ISSUER ?? publicUrl,
     jwtAudience: v.JWT_AUDIENCE,
+    credentialsKey: v.CREDENTIALS_KEY,
+    signUpConfirmation: v.SIGN_UP_CONFIRMATION === "required",
+    rateLimitFactor: v.RATE_LIMIT_FACTOR,
     fcmEmulatorHost: v.FCM_EMULATOR_HOST,
     fcmEmulatorPort: v.FCM_EMULATOR_PORT,
     firebaseServiceAccount: v.FIREBASE_SERVICE_ACCOUNT ?? v.GOOGLE_APPLICATION_CREDENTIALS,

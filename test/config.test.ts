@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { ConfigError, loadConfig } from "../src/config.ts";
 
@@ -63,6 +63,10 @@ describe("the settings", () => {
       /DATABASE_URL: must be set[\s\S]*FIREBASE_SERVICE_ACCOUNT: must be set/,
     );
     expect(faults("migrate", { NODE_ENV: "production" })).toContain("DATABASE_URL: must be set");
+    expect(faults("worker", { NODE_ENV: "production" })).toContain("CREDENTIALS_KEY: must be set");
+    expect(faults("api", { NODE_ENV: "production", RATE_LIMIT_FACTOR: "11" })).toContain(
+      "RATE_LIMIT_FACTOR: must be at most 10 in production",
+    );
     expect(faults("start", { NODE_ENV: "production" })).toContain("NODE_ENV: `npm start`");
   });
 
@@ -71,6 +75,7 @@ describe("the settings", () => {
       NODE_ENV: "production",
       AUTHENTICATOR_DATABASE_URL: "postgres://howdah_authenticator:x@db/howdah",
       JWT_PRIVATE_KEY: KEY.replaceAll("\n", "\\n"),
+      CREDENTIALS_KEY: randomBytes(32).toString("base64"),
     };
     expect(loadConfig("api", environment).graphiql).toBe(false);
     expect(loadConfig("api", { ...environment, GRAPHIQL: "on" }).graphiql).toBe(true);

@@ -19,6 +19,7 @@ export interface AccessTokenClaims {
 /** Who sends a request; its settings go to PostgreSQL with each transaction. */
 export interface Identity {
   userId: number | undefined;
+  sessionId: number | undefined;
   settings: RequestSettings;
   /** When the token ends, seconds since 1970; undefined for nobody. */
   expiresAt: number | undefined;
@@ -94,6 +95,7 @@ export function createAccessTokens(options: {
 function identityOf(claims: AccessTokenClaims): Identity {
   return {
     userId: claims.user_id,
+    sessionId: claims.session_id,
     expiresAt: claims.exp,
     // A new object each time: what one request knows must never be another's.
     settings: {
@@ -108,6 +110,7 @@ function identityOf(claims: AccessTokenClaims): Identity {
 function nobody(): Identity {
   return {
     userId: undefined,
+    sessionId: undefined,
     expiresAt: undefined,
     settings: {
       role: "howdah_anonymous",

@@ -36,26 +36,39 @@ export interface LogInInput {
   deviceInfo?: string | null;
 }
 
-/** The address that a request came from. */
-type IpAddress = string | undefined;
+/** Where a request came from. */
+export interface Client {
+  ip: string | undefined;
+  userAgent: string | undefined;
+}
 
 export interface Accounts {
-  signUp(input: SignUpInput, ip: IpAddress): Promise<TokenResponse>;
-  logIn(input: LogInInput, ip: IpAddress): Promise<TokenResponse>;
-  refresh(refreshToken: string): Promise<TokenResponse>;
+  /** Null where an address has to be verified first, whether it was taken or not. */
+  signUp(input: SignUpInput, client: Client): Promise<TokenResponse | null>;
+  logIn(input: LogInInput, client: Client): Promise<TokenResponse>;
+  refresh(refreshToken: string, client: Client): Promise<TokenResponse>;
+}
+
+export interface AccountOptions {
+  pool: Pool;
+  /** RATE_LIMIT_FACTOR. */
+  rateLimitFactor: number;
 }
 
 /**
  * What SQL cannot do of signing in: hashing, comparing, making and signing tokens. The rest are
- * functions of app_private that only the authenticator may call (migration 000004).
+ * functions of app_private that only the authenticator may call (migration 000006).
  */
-export function createAccounts(options: {
-  pool: Pool;
-  accessTokens: AccessTokens;
-  issuer: string;
-  audience: string;
-}): Accounts {
-  const { pool, accessTokens, issuer, audience } = options;
+export function createAccounts(
+  options: AccountOptions & {
+    accessTokens: AccessTokens;
+    issuer: string;
+    audience: string;
+    /** SIGN_UP_CONFIRMATION. */
+    confirmation: boolean;
+  },
+): Accounts {
+  const { pool, accessTokens, issuer, audience, confirmation, rateLimitFactor } = options;
 
   function response(claims: AccessTokenClaims, refreshToken: string): TokenResponse {
     return {
@@ -68,76 +81,100 @@ export function createAccounts(options: {
   }
 
   return {
-    async signUp(input, ip) {
-      const passwordHash = await hashNewPassword(input.password);
+    async signUp(input, client) {
+      const { wait } = await one<{ wait: number }>(
+        pool,
+        "select app_private.begin_sign_up($1, $2) as wait",
+        [inSql(client), rateLimitFactor],
+      );
+      if (wait > 0) throw rateLimited(wait);
+      const { password, deviceInfo, ...person } = input;
+      const passwordHash = await hashNewPassword(password);
       const refreshToken = newRefreshToken();
-      const { rows } = await pool.query<{ claims: AccessTokenClaims }>(
-        "select app_private.sign_up($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as claims",
+      const { claims } = await one<{ claims: AccessTokenClaims | null }>(
+        pool,
+        "select app_private.sign_up($1, $2, $3, $4, $5, $6, $7) as claims",
         [
-          input.firstName,
-          input.lastName,
-          input.email,
-          input.phone,
-          input.timezone,
+          {
+            first_name: person.firstName,
+            last_name: person.lastName,
+            email: person.email,
+            phone: person.phone,
+            timezone: person.timezone,
+          },
           passwordHash,
-          input.deviceInfo,
-          ip,
+          inSql(client, deviceInfo),
           hashRefreshToken(refreshToken),
+          confirmation,
           issuer,
           audience,
         ],
       );
-      return response(only(rows).claims, refreshToken);
+      return claims && response(claims, refreshToken);
     },
 
-    async logIn(input, ip) {
-      const { rows: found } = await pool.query<{ user_id: number; password_hash: string | null }>(
-        "select user_id, password_hash from app_private.find_user_for_log_in($1)",
-        [input.identifier],
+    async logIn(input, client) {
+      const begun = await one<{
+        retry_after: number;
+        user_id: number | null;
+        password_hash: string | null;
+      }>(
+        pool,
+        "select retry_after, user_id, password_hash from app_private.begin_log_in($1, $2, $3)",
+        [input.identifier, inSql(client), rateLimitFactor],
       );
-      const [user] = found;
-      const matches = await verifyPassword(input.password, user?.password_hash);
-      if (!user?.password_hash || !matches) throw wrongCredentials();
+      if (begun.retry_after > 0) throw rateLimited(begun.retry_after);
+      const matches = await verifyPassword(input.password, begun.password_hash);
+      if (begun.user_id === null || begun.password_hash === null || !matches) {
+        await pool.query("select app_private.fail_log_in($1, $2)", [begun.user_id, inSql(client)]);
+        throw wrongCredentials();
+      }
       const refreshToken = newRefreshToken();
-      const { rows } = await pool.query<{ claims: AccessTokenClaims | null }>(
-        "select app_private.log_in($1, $2, $3, $4, $5, $6, $7, $8) as claims",
+      const { claims } = await one<{ claims: AccessTokenClaims | null }>(
+        pool,
+        "select app_private.log_in($1, $2, $3, $4, $5, $6, $7, $8, $9) as claims",
         [
-          user.user_id,
-          user.password_hash,
-          await rehash(input.password, user.password_hash),
-          input.deviceInfo,
-          ip,
+          begun.user_id,
+          input.identifier,
+          begun.password_hash,
+          await rehash(input.password, begun.password_hash),
+          inSql(client, input.deviceInfo),
           hashRefreshToken(refreshToken),
+          confirmation,
           issuer,
           audience,
         ],
       );
-      const { claims } = only(rows);
       if (!claims) throw wrongCredentials();
       return response(claims, refreshToken);
     },
 
-    async refresh(refreshToken) {
+    async refresh(refreshToken, client) {
       const successor = newRefreshToken();
-      const { rows } = await pool.query<{
-        outcome: "rotated" | "repeated" | "reused" | "revoked" | "expired" | "unknown";
+      const { outcome, current_sealed, claims, retry_after } = await one<{
+        outcome: "rotated" | "repeated" | "reused" | "revoked" | "expired" | "unknown" | "limited";
         current_sealed: Buffer | null;
         claims: AccessTokenClaims | null;
+        retry_after: number;
       }>(
-        "select outcome, current_sealed, claims from app_private.refresh_session($1, $2, $3, $4, $5)",
+        pool,
+        `select outcome, current_sealed, claims, retry_after
+         from app_private.refresh_session($1, $2, $3, $4, $5, $6, $7)`,
         [
           hashRefreshToken(refreshToken),
           hashRefreshToken(successor),
           sealSuccessor(successor, refreshToken),
           issuer,
           audience,
+          inSql(client),
+          rateLimitFactor,
         ],
       );
-      const { outcome, current_sealed, claims } = only(rows);
       if (outcome === "rotated" && claims) return response(claims, successor);
       if (outcome === "repeated" && claims && current_sealed) {
         return response(claims, openSuccessor(current_sealed, refreshToken));
       }
+      if (outcome === "limited") throw rateLimited(retry_after);
       if (outcome === "reused" || outcome === "revoked") {
         throw new ApiError("SESSION_REVOKED", "This session has ended.", { hint: "Log in again." });
       }
@@ -148,12 +185,30 @@ export function createAccounts(options: {
   };
 }
 
-function wrongCredentials(): ApiError {
-  return new ApiError("UNAUTHENTICATED", "Wrong identifier or password.");
+/** A client as the functions of app_private take it. */
+export function inSql(client: Client, deviceInfo?: string | null) {
+  return { ip: client.ip, user_agent: client.userAgent, device_info: deviceInfo };
 }
 
-function only<T>(rows: T[]): T {
+/** @param seconds until the next attempt is let in. */
+export function rateLimited(seconds: number): ApiError {
+  return new ApiError("RATE_LIMITED", `Too many attempts. Try again in ${seconds} seconds.`, {
+    retryAfter: seconds,
+  });
+}
+
+/** The one row that a function answers with. */
+export async function one<T extends object>(
+  pool: Pool,
+  text: string,
+  values: unknown[],
+): Promise<T> {
+  const { rows } = await pool.query<T>(text, values);
   const [row] = rows;
   if (row === undefined) throw new Error("A function that answers with one row gave none.");
   return row;
+}
+
+function wrongCredentials(): ApiError {
+  return new ApiError("UNAUTHENTICATED", "Wrong identifier or password.");
 }

@@ -4,6 +4,7 @@ import {
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
+  randomBytes,
 } from "node:crypto";
 import type { Config } from "../config.ts";
 import { generatedSecret } from "../generated-secrets.ts";
@@ -30,6 +31,16 @@ export async function loadJwtKeys(config: Config): Promise<JwtKeys> {
   const previous = (config.jwtPreviousPublicKeys?.match(PEM_BLOCK) ?? []).map(createPublicKey);
   const publicKeys = new Map([publicKey, ...previous].map((key) => [thumbprint(key), key]));
   return { kid: thumbprint(publicKey), privateKey, publicKeys };
+}
+
+/** CREDENTIALS_KEY; development generates one and keeps it in DATA_DIR/secrets. */
+export async function credentialsKey(config: Config): Promise<string> {
+  return (
+    config.credentialsKey ??
+    generatedSecret(config.dataDirectory, "credentials-key", () =>
+      randomBytes(32).toString("base64"),
+    )
+  );
 }
 
 /** The public keys as a JSON Web Key Set (RFC 7517). */

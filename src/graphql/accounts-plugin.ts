@@ -1,6 +1,6 @@
-import { access, context, object, type Step, sideEffect } from "postgraphile/grafast";
 import { extendSchema, gql } from "postgraphile/utils";
-import type { Accounts, LogInInput, SignUpInput } from "../auth/accounts.ts";
+import type { LogInInput, SignUpInput } from "../auth/accounts.ts";
+import { nodeMutation } from "./node-mutation.ts";
 
 /** `signUp`, `logIn` and `refreshTokens`: what needs Node, because it hashes and signs. */
 export const AccountsPlugin = extendSchema({
@@ -61,7 +61,10 @@ export const AccountsPlugin = extendSchema({
     }
 
     extend type Mutation {
-      """Opens an account and its first session. A taken address is a CONFLICT."""
+      """
+      Opens an account and its first session. A taken address is a CONFLICT. Where sign-ups have to be
+      confirmed, tokens is null and a message is sent, whether the address was taken or not.
+      """
       signUp(input: SignUpInput!): SignUpPayload
       """Opens a session."""
       logIn(input: LogInInput!): LogInPayload
@@ -75,10 +78,15 @@ export const AccountsPlugin = extendSchema({
   objects: {
     Mutation: {
       plans: {
-        signUp: signingIn<SignUpInput>((accounts, input, ip) => accounts.signUp(input, ip)),
-        logIn: signingIn<LogInInput>((accounts, input, ip) => accounts.logIn(input, ip)),
-        refreshTokens: signingIn<{ refreshToken: string }>((accounts, input) =>
-          accounts.refresh(input.refreshToken),
+        signUp: nodeMutation<SignUpInput>("tokens", (input, { accounts, client }) =>
+          accounts.signUp(input, client),
+        ),
+        logIn: nodeMutation<LogInInput>("tokens", (input, { accounts, client }) =>
+          accounts.logIn(input, client),
+        ),
+        refreshTokens: nodeMutation<{ refreshToken: string }>(
+          "tokens",
+          ({ refreshToken }, { accounts, client }) => accounts.refresh(refreshToken, client),
         ),
       },
     },
@@ -87,18 +95,3 @@ export const AccountsPlugin = extendSchema({
     RefreshTokensPayload: { scope: { isMutationPayload: true } },
   },
 });
-
-function signingIn<TInput>(
-  act: (accounts: Accounts, input: TInput, ip: string | undefined) => Promise<unknown>,
-) {
-  return (_$root: Step, args: { getRaw(path: string): Step }) => {
-    const $input = args.getRaw("input");
-    const $context = context();
-    const $tokens = sideEffect(
-      [$input, $context.get("accounts"), $context.get("ipAddress")],
-      ([input, accounts, ip]) =>
-        act(accounts as Accounts, input as TInput, ip as string | undefined),
-    );
-    return object({ clientMutationId: access($input, "clientMutationId"), tokens: $tokens });
-  };
-}

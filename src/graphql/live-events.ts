@@ -2,7 +2,7 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { ApiError } from "../errors.ts";
 
-/** The one channel of app_hidden.publish (migration 000008). */
+/** The one channel of app_hidden.publish (migration 000010). */
 const CHANNEL = "howdah_live";
 /** A subscriber that lets so many events wait is too slow, and is told so. */
 const MAX_QUEUED_EVENTS = 1000;
@@ -24,6 +24,8 @@ export interface LiveEvents {
   subscribe(topic: string | number): AsyncIterableIterator<object>;
   /** Whether LISTEN stands: part of /ready. */
   connected(): boolean;
+  /** Resolves once LISTEN stands (again); never where it is closed before. */
+  resumed(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -34,6 +36,7 @@ export async function openLiveEvents(options: {
 }): Promise<LiveEvents> {
   const { connectionString, logger } = options;
   const subscribers = new Map<string | number, Set<Subscriber>>();
+  let standing = Promise.withResolvers<void>();
   let client: pg.Client | undefined;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
@@ -52,12 +55,14 @@ export async function openLiveEvents(options: {
     await candidate.connect();
     await candidate.query(`listen ${CHANNEL}`);
     client = candidate;
+    standing.resolve();
   }
 
   function lost(candidate: pg.Client, error: Error): void {
     if (candidate !== client) return;
     client = undefined;
     if (closed) return;
+    standing = Promise.withResolvers();
     logger.warn({ error: error.message }, "live events interrupted");
     for (const subscriber of [...subscribers.values()].flatMap((set) => [...set])) {
       subscriber.fail(
@@ -103,6 +108,7 @@ export async function openLiveEvents(options: {
       return subscriber.iterator;
     },
     connected: () => client !== undefined,
+    resumed: () => standing.promise,
     async close() {
       closed = true;
       clearTimeout(retry);

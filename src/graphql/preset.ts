@@ -7,9 +7,11 @@ import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
 import { PostGraphileConnectionFilterPreset } from "postgraphile-plugin-connection-filter";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { Accounts } from "../auth/accounts.ts";
+import type { Credentials } from "../auth/credentials.ts";
 import { createWithPgClient } from "../database/adaptor.ts";
 import { AccountsPlugin } from "./accounts-plugin.ts";
 import { createConstraintMessages } from "./constraint-messages.ts";
+import { CredentialsPlugin } from "./credentials-plugin.ts";
 import { createErrorMask } from "./errors.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
 import type { LiveEvents } from "./live-events.ts";
@@ -25,6 +27,8 @@ export interface PresetOptions {
   pool: Pool;
   accessTokens: AccessTokens;
   accounts: Accounts;
+  credentials: Credentials;
+  rateLimitFactor: number;
   liveEvents: LiveEvents;
   logger: Logger;
   graphiql: boolean;
@@ -68,6 +72,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       PageSizePlugin,
       NotFoundPlugin,
       AccountsPlugin,
+      CredentialsPlugin,
       UpdateMePlugin,
       NotificationReceivedPlugin,
       constraints.plugin,

@@ -3,7 +3,8 @@ import "postgraphile/adaptors/pg";
 import "postgraphile/grafserv/express/v4";
 import type { Request } from "express";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
-import type { Accounts } from "../auth/accounts.ts";
+import type { Accounts, Client } from "../auth/accounts.ts";
+import type { Credentials } from "../auth/credentials.ts";
 import type { LiveEvents } from "./live-events.ts";
 
 declare global {
@@ -11,9 +12,10 @@ declare global {
     interface Context {
       identity: Identity;
       accounts: Accounts;
+      credentials: Credentials;
       liveEvents: LiveEvents;
-      /** The client's address; for sessions and limits. */
-      ipAddress: string | undefined;
+      /** Where the request came from; for sessions, limits and the security log. */
+      client: Client;
     }
   }
   namespace Express {
@@ -32,30 +34,39 @@ declare global {
 export function createRequestContext(options: {
   accessTokens: AccessTokens;
   accounts: Accounts;
+  credentials: Credentials;
   liveEvents: LiveEvents;
+  rateLimitFactor: number;
 }) {
+  const { accessTokens, accounts, credentials, liveEvents, rateLimitFactor } = options;
   return (request: Partial<Grafast.RequestContext>): Partial<Grafast.Context> => {
-    const { identity, ipAddress } = who(request, options.accessTokens);
-    return {
-      identity,
-      ipAddress,
-      accounts: options.accounts,
-      liveEvents: options.liveEvents,
-      pgSettings: identity.settings,
-    };
+    const { identity, client } = who(request, accessTokens);
+    // The settings are this request's own object: see identityOf().
+    Object.assign(identity.settings, {
+      "request.ip": client.ip ?? "",
+      "request.user_agent": client.userAgent ?? "",
+      "request.rate_limit_factor": String(rateLimitFactor),
+    });
+    return { identity, client, accounts, credentials, liveEvents, pgSettings: identity.settings };
   };
 }
 
-function who(request: Partial<Grafast.RequestContext>, accessTokens: AccessTokens) {
+function who(
+  request: Partial<Grafast.RequestContext>,
+  accessTokens: AccessTokens,
+): { identity: Identity; client: Client } {
   const http = request.expressv4?.req as Request | undefined;
   if (http) {
     if (!http.identity) throw new Error("A request reached GraphQL without the bearer middleware.");
-    return { identity: http.identity, ipAddress: http.ip };
+    return { identity: http.identity, client: { ip: http.ip, userAgent: http.get("user-agent") } };
   }
   const { ws } = request;
   if (!ws) throw new Error("A request reached GraphQL by a way that has no authentication.");
   return {
     identity: accessTokens.authenticate(ws.normalizedConnectionParams?.authorization),
-    ipAddress: ws.request?.socket.remoteAddress,
+    client: {
+      ip: ws.request?.socket.remoteAddress,
+      userAgent: ws.request?.headers["user-agent"],
+    },
   };
 }

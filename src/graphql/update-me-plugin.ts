@@ -17,6 +17,10 @@ export const UpdateMePlugin = extendSchema((build) => {
       input UpdateMePatch {
         firstName: String
         lastName: String
+        """Pending until the link that is sent there was followed; the old one is told."""
+        email: String
+        """E.164; pending until the code that is sent there was given."""
+        phone: String
         """http(s) URL."""
         picture: String
         """IANA name, such as Europe/Berlin."""
@@ -72,12 +76,14 @@ export const UpdateMePlugin = extendSchema((build) => {
 interface Patch {
   firstName?: string | null;
   lastName?: string | null;
+  email?: string | null;
+  phone?: string | null;
   picture?: string | null;
   timezone?: string | null;
 }
 
 function inSql(patch: Patch) {
-  const { firstName, lastName, picture, timezone } = patch;
+  const { firstName, lastName, ...rest } = patch;
   // JSON.stringify leaves undefined out: absent stays absent.
-  return { first_name: firstName, last_name: lastName, picture, timezone };
+  return { first_name: firstName, last_name: lastName, ...rest };
 }

@@ -4,7 +4,9 @@ import type { Logger } from "pino";
 import { postgraphile } from "postgraphile";
 import { createAccessTokens } from "../auth/access-tokens.ts";
 import { createAccounts } from "../auth/accounts.ts";
-import { loadJwtKeys } from "../auth/keys.ts";
+import { createCredentials } from "../auth/credentials.ts";
+import { credentialsKey, loadJwtKeys } from "../auth/keys.ts";
+import { codeKey } from "../auth/proofs.ts";
 import type { Config } from "../config.ts";
 import type { Connections } from "../database/connections.ts";
 import { createPool } from "../database/pool.ts";
@@ -58,13 +60,27 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     const keys = await loadJwtKeys(config);
     const identity = { issuer: config.jwtIssuer, audience: config.jwtAudience };
     const accessTokens = createAccessTokens({ keys, ...identity });
-    const accounts = createAccounts({ pool, accessTokens, ...identity });
+    const { rateLimitFactor } = config;
+    const accounts = createAccounts({
+      pool,
+      accessTokens,
+      ...identity,
+      confirmation: config.signUpConfirmation,
+      rateLimitFactor,
+    });
+    const credentials = createCredentials({
+      pool,
+      rateLimitFactor,
+      codeKey: codeKey(await credentialsKey(config)),
+    });
     const watched = options.watch ? connections.superuserUrl : undefined;
     const pgl = postgraphile(
       createPreset({
         pool,
         accessTokens,
         accounts,
+        credentials,
+        rateLimitFactor,
         liveEvents,
         logger,
         graphiql: config.graphiql,
@@ -102,6 +118,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       grafserv: serv,
       accessTokens,
       pool,
+      liveEvents,
       allowedOrigins: webSocketOrigins(config, port),
     });
     stack.defer(() => webSockets.close());

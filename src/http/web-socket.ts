@@ -9,8 +9,9 @@ import {
   normalizeConnectionParams,
 } from "postgraphile/grafserv";
 import { WebSocketServer } from "ws";
-import type { AccessTokens } from "../auth/access-tokens.ts";
+import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
+import type { LiveEvents } from "../graphql/live-events.ts";
 import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
 
 export interface WebSocketOptions {
@@ -18,6 +19,7 @@ export interface WebSocketOptions {
   grafserv: GrafservBase;
   accessTokens: AccessTokens;
   pool: Pool;
+  liveEvents: LiveEvents;
   /** Origins that a browser may connect from; a client without an Origin is no browser. */
   allowedOrigins: string[];
 }
@@ -38,11 +40,13 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
     {
       ...makeGraphQLWSConfig(grafserv),
       connectionInitWaitTimeout: 10_000,
-      onConnect: async ({ connectionParams }: Context<Record<string, unknown>, Extra>) => {
+      onConnect: async ({ connectionParams, extra }: Context<Record<string, unknown>, Extra>) => {
         try {
           const { authorization } = normalizeConnectionParams(connectionParams) ?? {};
-          const { settings } = accessTokens.authenticate(authorization);
-          if (settings["jwt.claims.session_id"]) await verifySession(pool, settings);
+          const identity = accessTokens.authenticate(authorization);
+          // Watched before it is asked about: an end between the two is not missed.
+          closeWithSession(extra.socket, identity, options);
+          if (identity.sessionId !== undefined) await verifySession(pool, identity.settings);
           return true;
         } catch {
           // Whatever the reason, nobody gets in whose token is not known to be good.
@@ -72,6 +76,43 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
       await graphql.dispose();
     },
   };
+}
+
+/** A socket ends with its token and with its session, whichever is first. */
+function closeWithSession(
+  socket: Extra["socket"],
+  { sessionId, expiresAt, settings }: Identity,
+  { liveEvents, pool }: Pick<WebSocketOptions, "liveEvents" | "pool">,
+): void {
+  if (sessionId === undefined || expiresAt === undefined) return;
+  const expiry = setTimeout(
+    () => socket.close(4403, "The access token has expired."),
+    expiresAt * 1000 - Date.now(),
+  );
+  let ends = liveEvents.subscribe(`session_ended:${sessionId}`);
+  socket.once("close", () => {
+    clearTimeout(expiry);
+    void ends.return?.();
+  });
+  const watch = () => {
+    ends.next().then(
+      ({ done }) => done || socket.close(4403, "This session has ended."),
+      // Live events were interrupted: it may have ended meanwhile.
+      () => void resume(),
+    );
+  };
+  const resume = async () => {
+    await liveEvents.resumed();
+    if (socket.readyState !== socket.OPEN) return;
+    try {
+      ends = liveEvents.subscribe(`session_ended:${sessionId}`);
+      watch();
+      await verifySession(pool, settings);
+    } catch {
+      socket.close(4403, "This session has ended.");
+    }
+  };
+  watch();
 }
 
 function refuse(socket: Duplex, status: string): void {

@@ -3,12 +3,20 @@ import type { Task } from "graphile-worker";
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { z } from "zod";
+import type { SendMail } from "../messages/mail.ts";
+import type { SendSms } from "../messages/sms.ts";
 
 /** What a task may use besides its payload. */
 export interface TaskContext {
   /** The owner's pool. */
   pool: Pool;
   messaging: Messaging;
+  sendMail: SendMail;
+  sendSms: SendSms;
+  /** PUBLIC_URL, where links lead. */
+  publicUrl: string;
+  /** For hashCode(). */
+  codeKey: Buffer;
   logger: Logger;
   /** Aborted when the worker is to stop: finish what is begun, begin nothing more. */
   stopping: AbortSignal;

@@ -1,9 +1,13 @@
 import { Logger as GraphileWorkerLogger, parseCrontab, run } from "graphile-worker";
 import type { Logger } from "pino";
+import { credentialsKey } from "../auth/keys.ts";
+import { codeKey } from "../auth/proofs.ts";
 import type { Config } from "../config.ts";
 import { graphileLog } from "../database/migrate.ts";
 import { createPool } from "../database/pool.ts";
 import { serveOps } from "../http/ops.ts";
+import { createSendMail } from "../messages/mail.ts";
+import { createSendSms } from "../messages/sms.ts";
 import { createMessaging } from "../push/messaging.ts";
 import { CRONTAB } from "./crontab.ts";
 import { loadTasks } from "./load-tasks.ts";
@@ -44,7 +48,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const runner = await run({
       pgPool: pool,
       logger: new GraphileWorkerLogger(graphileLog(logger)),
-      taskList: await loadTasks({ pool, messaging, logger, stopping: stopping.signal }),
+      taskList: await loadTasks({
+        pool,
+        messaging,
+        sendMail: createSendMail({ ...config, from: config.mailFrom }),
+        sendSms: createSendSms({ ...config, webhook: config.smsWebhook }),
+        publicUrl: config.publicUrl,
+        codeKey: codeKey(await credentialsKey(config)),
+        logger,
+        stopping: stopping.signal,
+      }),
       parsedCronItems: parseCrontab(CRONTAB),
       concurrency: CONCURRENCY,
       noHandleSignals: true,

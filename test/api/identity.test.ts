@@ -52,8 +52,8 @@ describe("identity", () => {
       ]);
       seen[person === ann ? "ann" : "bob"] += 1;
     };
-    for (let batch = 0; batch < 1000; batch += 50) {
-      await Promise.all(Array.from({ length: 50 }, (_, i) => ask(batch + i)));
+    for (let batch = 0; batch < 1000; batch += 20) {
+      await Promise.all(Array.from({ length: 20 }, (_, i) => ask(batch + i)));
     }
     expect(Object.values(seen).every((count) => count > 100)).toBe(true);
     expect(Object.values(seen).reduce((sum, count) => sum + count)).toBe(1000);

@@ -130,18 +130,6 @@ describe("notificationReceived", () => {
     );
     await subscribed(ann);
   });
-
-  it("ends for a session that has been revoked: no event is read for it any more", async () => {
-    const carl = await api.signUp();
-    const subscription = await subscribed(carl);
-    await api.graphql("mutation { logOut(input: {}) { clientMutationId } }", { token: carl.token });
-    await send([carl.userId], "Too late");
-    const event = await subscription.next();
-    expect(event.data?.notificationReceived ?? null).not.toMatchObject({
-      notification: { message: "Too late" },
-    });
-    expect(event.errors?.[0]).toMatchObject({ extensions: { code: "SESSION_REVOKED" } });
-  });
 });
 
 describe("a WebSocket", () => {
@@ -203,5 +191,38 @@ describe("a WebSocket", () => {
     await next();
     await other.stop();
     expect(await socket.closed).toMatchObject({ code: 1001 });
+  });
+
+  it.each([
+    ["log-out", "logOut(input: {}) { clientMutationId }"],
+    ["logOutEverywhere", "logOutEverywhere(input: {}) { clientMutationId }"],
+  ])("is closed with 4403 within 5 s of %s", async (_what, mutation) => {
+    const carl = await api.signUp();
+    const socket = open({ authorization: `Bearer ${carl.token}` });
+    await socket.subscribe("{ me { id } }").next();
+    const began = Date.now();
+    await api.graphql(`mutation { ${mutation} }`, { token: carl.token });
+    expect(await socket.closed).toMatchObject({ code: 4403 });
+    expect(Date.now() - began).toBeLessThan(5000);
+  });
+
+  it("is closed with 4403 when its session ended while live events were interrupted", async () => {
+    const dora = await api.signUp();
+    const socket = open({ authorization: `Bearer ${dora.token}` });
+    await socket.subscribe("{ me { id } }").next();
+    const client = new pg.Client({ connectionString: api.database.superuserUrl });
+    await client.connect();
+    await client.query("begin");
+    await client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'howdah live events' and datname = current_database()`,
+    );
+    await client.query(
+      "update app_public.sessions set revoked_at = now(), revoked_reason = 'x' where user_id = $1",
+      [dora.userId],
+    );
+    await client.query("commit");
+    await client.end();
+    expect(await socket.closed).toMatchObject({ code: 4403 });
   });
 });

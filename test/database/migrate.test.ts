@@ -91,11 +91,11 @@ describe("migrating", () => {
     const { migrateDatabase: migrateCopy } = (await import(
       join(root, "src/database/migrate.ts")
     )) as { migrateDatabase: typeof migrateDatabase };
-    const path = join(root, "migrations/committed/000005-items.sql");
+    const path = join(root, "migrations/committed/000007-items.sql");
     await writeFile(path, `${await readFile(path, "utf8")}\nselect 1;\n`, { mode: 0o644 });
     await expect(
       migrateCopy({ databaseUrl: await emptyDatabase(), authenticatorPassword: undefined, logger }),
-    ).rejects.toThrow(/Hash for 000005-items.sql does not match/);
+    ).rejects.toThrow(/Hash for 000007-items.sql does not match/);
     await remove();
   });
 

@@ -33,6 +33,7 @@ beforeAll(async () => {
     JWT_PRIVATE_KEY: generateKeyPairSync("ec", { namedCurve: "P-256" })
       .privateKey.export({ type: "pkcs8", format: "pem" })
       .toString(),
+    CREDENTIALS_KEY: randomBytes(32).toString("base64"),
     FCM_EMULATOR_HOST: emulator.host,
     PORT: "0",
     OPS_PORT: "0",

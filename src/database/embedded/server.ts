@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { closeSync, openSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Account } from "./account.ts";
+import { type Account, giveTo } from "./account.ts";
 import type { Binaries } from "./binaries.ts";
+import { commandLine, isAlive } from "./process.ts";
+
+export { isAlive } from "./process.ts";
 
 /** A data directory and who runs it. */
 export interface Server {
@@ -15,103 +18,109 @@ export interface Server {
   binaries: Binaries;
 }
 
-/** What postmaster.pid tells of a server whose process lives. */
+/** What postmaster.pid tells of a server that lives. */
 export interface RunningServer {
   pid: number;
   port: number;
   ready: boolean;
 }
 
+/** A server that this process has started. */
+export interface StartedServer {
+  pid: number;
+  stop(): Promise<void>;
+}
+
 /** How long a start or a stop may take, seconds: recovery after a crash included. */
 const PATIENCE = 60;
-const POLL_INTERVAL = 25;
+const POLL_INTERVAL = 10;
+/** Larger than any system's highest process id. */
+const NO_PID = 2 ** 31 - 1;
 
-/** The server that runs on this directory, or undefined; a dead one's file does not count. */
+/**
+ * Runs the server as its child, and stops it (SIGINT: PostgreSQL's fast shutdown) when the pipe from
+ * our process closes, whatever closes it. The signal is repeated: a server that has just been
+ * started does not hear the first. "$@" is the server; the shell ends when it ends, with its code.
+ */
+const WATCHDOG = `
+trap "" PIPE
+exec 3<&0
+"$@" </dev/null 3<&- &
+server=$!
+(
+  while read -r _; do :; done
+  tries=0
+  while kill -INT "$server"; do
+    sleep 0.05
+    tries=$((tries + 1))
+    if [ "$tries" -gt ${PATIENCE * 20} ]; then kill -QUIT "$server"; fi
+  done
+) <&3 3<&- >/dev/null 2>&1 &
+guard=$!
+exec 3<&-
+wait "$server"
+code=$?
+kill "$guard" 2>/dev/null
+exit "$code"
+`;
+
+/** The server that runs on this directory; the file of a dead one does not count. */
 export async function runningServer(directory: string): Promise<RunningServer | undefined> {
-  let lines: string[];
-  try {
-    lines = (await readFile(join(directory, "postmaster.pid"), "utf8")).split("\n");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const lines = (await postmasterFile(directory))?.split("\n") ?? [];
   const pid = Number(lines[0]);
+  // A pid comes again after a reboot: it has to be a server, and of this directory.
   if (!(pid > 0) || !isAlive(pid)) return undefined;
+  if (!commandLine(pid).includes(`postgres -D ${directory} `)) return undefined;
   return { pid, port: Number(lines[3]), ready: lines[7]?.trim() === "ready" };
 }
 
-/** Waits for a condition on the server; undefined when time is up. */
-export async function waitFor(
-  server: Pick<Server, "directory">,
-  condition: (running: RunningServer | undefined) => boolean,
-  seconds = PATIENCE,
-): Promise<boolean> {
-  const deadline = Date.now() + seconds * 1000;
-  while (Date.now() < deadline) {
-    if (condition(await runningServer(server.directory))) return true;
-    await delay(POLL_INTERVAL);
-  }
-  return false;
-}
-
-/** Starts the server and waits until it takes connections. */
+/**
+ * Starts the server and waits until it takes connections. From its first moment it stops with this
+ * process, SIGKILL included, and stop() goes the same way.
+ * @throws with the last lines of the server's log
+ */
 export async function startServer(
   server: Server,
-  port: number,
   settings: Record<string, string>,
-): Promise<void> {
+): Promise<StartedServer> {
   const { directory, account, binaries } = server;
+  await disownPid(directory);
   const log = join(directory, "server.log");
-  await rm(log, { force: true });
-  const options = Object.entries({
-    listen_addresses: "127.0.0.1",
-    unix_socket_directories: "",
-    port: String(port),
-    max_connections: "200",
-    log_timezone: "UTC",
-    timezone: "UTC",
-    ...settings,
-  }).map(([name, value]) => `-c ${name}='${value}'`);
-  const { code } = await runProgram(
-    binaries.pgCtl,
-    ["start", "-w", "-t", String(PATIENCE), "-D", directory, "-l", log, "-o", options.join(" ")],
-    account,
-  );
-  if (code !== 0) throw new Error(await lastLines(log));
-}
-
-/**
- * Stops the server when the pipe to this process closes, whatever closes it: stop(), the end of the
- * process, SIGKILL. Started before the server, so that there is no moment without it.
- */
-export function watchOver(server: Server): { stop(): Promise<void> } {
-  const { directory, account, binaries } = server;
-  const watchdog: ChildProcess = spawn(
+  const logFile = openSync(log, "w", 0o600);
+  giveTo(log, account);
+  const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const watchdog = spawn(
     "sh",
-    [
-      "-c",
-      `cat > /dev/null; exec "$0" stop -m fast -w -t ${PATIENCE} -D "$1"`,
-      binaries.pgCtl,
-      directory,
-    ],
-    // A process group of its own: Ctrl-C reaches us alone, and we stop the server last.
-    { ...account, cwd: "/", detached: true, stdio: ["pipe", "ignore", "ignore"] },
+    ["-c", WATCHDOG, "howdah-postgres", binaries.postgres, "-D", directory, ...options],
+    // A session of its own: Ctrl-C reaches us alone, and we stop the server last.
+    { ...account, ...quiet(), detached: true, stdio: ["pipe", logFile, logFile] },
   );
-  const exited = once(watchdog, "exit");
-  const pipe = watchdog.stdin as Socket;
+  closeSync(logFile);
+  const pid = await untilReady(server, watchdog, log);
   // Neither of them keeps this process alive.
   watchdog.unref();
-  pipe.unref();
+  (watchdog.stdin as Socket).unref();
   return {
+    pid,
     async stop() {
-      watchdog.ref();
-      pipe.end();
-      await exited;
+      await closePipe(watchdog);
+      // Somebody has killed the watchdog.
+      if ((await runningServer(directory))?.pid === pid) await stopRunning(server);
     },
   };
 }
 
-/** Runs a program to its end as the account, in a process group of its own. */
+/** Stops a server that this process has not started. */
+export async function stopRunning({ directory, account, binaries }: Server): Promise<void> {
+  const args = ["stop", "-m", "fast", "-w", "-t", String(PATIENCE), "-D", directory];
+  const { code, output } = await runProgram(binaries.pgCtl, args, account);
+  // It may have been on its way out, and gone before we asked.
+  if (code !== 0 && (await runningServer(directory)) !== undefined) {
+    throw new Error(`the embedded PostgreSQL in ${directory} does not stop: ${output.trim()}`);
+  }
+}
+
+/** Runs a program to its end as the account, in a session of its own. */
 export async function runProgram(
   program: string,
   args: string[],
@@ -119,10 +128,9 @@ export async function runProgram(
 ): Promise<{ code: number; output: string }> {
   const child = spawn(program, args, {
     ...account,
-    cwd: "/",
+    ...quiet(),
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env.PATH ?? "", LC_ALL: "C" },
   });
   let output = "";
   const collect = (chunk: Buffer) => {
@@ -130,52 +138,58 @@ export async function runProgram(
   };
   child.stdout.on("data", collect);
   child.stderr.on("data", collect);
-  // Not "close": the server inherits the pipes and outlives pg_ctl.
-  const [code] = (await once(child, "exit")) as [number | null];
-  child.stdout.destroy();
-  child.stderr.destroy();
+  const [code] = (await once(child, "close")) as [number | null];
   return { code: code ?? 1, output };
 }
 
-/** A free port of 127.0.0.1: this one if it is, else any. */
-export async function freePort(preferred: number): Promise<number> {
-  for (const port of preferred > 0 ? [preferred, 0] : [0]) {
-    const probe = createServer();
-    try {
-      probe.listen(port, "127.0.0.1");
-      await once(probe, "listening");
-      const { port: found } = probe.address() as AddressInfo;
-      return found;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    } finally {
-      probe.close();
-    }
-  }
-  throw new Error("There is no free port on 127.0.0.1.");
+/** English messages, and no variable of ours that the server would take for a setting. */
+function quiet() {
+  return { cwd: "/", env: { PATH: process.env.PATH ?? "", LC_ALL: "C" } };
 }
 
-/** Whether a process lives; one that has ended and that nobody has waited for does not. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+async function untilReady(server: Server, watchdog: ChildProcess, log: string): Promise<number> {
+  await once(watchdog, "spawn");
+  const deadline = Date.now() + PATIENCE * 1000;
+  while (watchdog.exitCode === null && watchdog.signalCode === null) {
+    const running = await runningServer(server.directory);
+    if (running?.ready) return running.pid;
+    if (Date.now() > deadline) {
+      await closePipe(watchdog);
+      throw new Error(`not ready after ${PATIENCE} seconds\n${await lastLines(log)}`);
+    }
+    await delay(POLL_INTERVAL);
   }
+  throw new Error(await lastLines(log));
+}
+
+async function closePipe(watchdog: ChildProcess): Promise<void> {
+  if (watchdog.exitCode !== null || watchdog.signalCode !== null) return;
+  watchdog.ref();
+  const exited = once(watchdog, "exit");
+  watchdog.stdin?.destroy();
+  await exited;
+}
+
+/**
+ * PostgreSQL refuses to start while the process of an old postmaster.pid lives, whatever it is by
+ * now. The rest of the file stays: it protects from a dead server's backends that still write.
+ */
+async function disownPid(directory: string): Promise<void> {
+  const file = await postmasterFile(directory);
+  if (file === undefined) return;
+  await writeFile(join(directory, "postmaster.pid"), file.replace(/^\d+/, String(NO_PID)));
+}
+
+async function postmasterFile(directory: string): Promise<string | undefined> {
   try {
-    const status = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return !/\) [ZX] /.test(status);
-  } catch {
-    // No /proc here (macOS), or gone since: kill() above has said what can be known.
-    return process.platform !== "linux";
+    return await readFile(join(directory, "postmaster.pid"), "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 
 async function lastLines(log: string): Promise<string> {
-  try {
-    const lines = (await readFile(log, "utf8")).trim().split("\n");
-    return lines.slice(-5).join("\n");
-  } catch {
-    return "PostgreSQL wrote no log.";
-  }
+  const lines = (await readFile(log, "utf8")).trim().split("\n").slice(-8).join("\n");
+  return lines === "" ? "PostgreSQL wrote no log." : lines;
 }

@@ -1,5 +1,5 @@
---! Previous: sha1:be12e1ed3ff0fb0b86d6fc20b8444c4fd0549ad2
---! Hash: sha1:1621c236f6cc600dbab340a0e19e09b6c1255640
+--! Previous: sha1:7e33ebb1a741d41dfd5d501403f09430a51008c7
+--! Hash: sha1:c733660f6c16cbae893a92c03980121926ea2cf5
 --! Message: notifications
 
 -- What was to be said, to whom it was said, and what became of it on each phone.

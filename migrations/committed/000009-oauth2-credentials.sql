@@ -1,5 +1,5 @@
---! Previous: sha1:57bdd350d9f82854a6ebc2bda8a868814ec02bd0
---! Hash: sha1:7a0e2d3f399d3513b376c6e66cecb9834dad0ff0
+--! Previous: sha1:90e695d07c197c2a59a726d070f743e45d7ef2bd
+--! Hash: sha1:3b570b9669f73ec0404abee5db4ea7c6a7e3bfc5
 --! Message: oauth2 credentials
 
 -- Sign-in with others. An identity is (provider, subject), never the e-mail address.

@@ -1,5 +1,5 @@
---! Previous: sha1:d9a4ecce02758413304beebbcb122be6728ac4ac
---! Hash: sha1:bb3365cb29a5194e44381cbeae925718caa4a999
+--! Previous: sha1:5f472ad1b393a1afc5b54caf20fe0814c367a66d
+--! Hash: sha1:895625b980b9ebbe5bac843e15a37dbe0b02a041
 --! Message: deliveries
 
 -- The worker's half: fan out, claim, record, settle. One statement a step, so that a crash loses none.

@@ -1,5 +1,5 @@
---! Previous: sha1:1621c236f6cc600dbab340a0e19e09b6c1255640
---! Hash: sha1:762e1a7d2b730428dca77d88827df210056c3607
+--! Previous: sha1:c733660f6c16cbae893a92c03980121926ea2cf5
+--! Hash: sha1:27f2a45642c557844c48e40e68348047b82682ef
 --! Message: inbox
 
 -- What a user sees of notifications and does with them.

@@ -1,5 +1,5 @@
---! Previous: sha1:36863453e4120117fb753f3c5dd3295a0aa943fe
---! Hash: sha1:57bdd350d9f82854a6ebc2bda8a868814ec02bd0
+--! Previous: sha1:910704a8269e11b4bc4f33a5bf5885d347e272aa
+--! Hash: sha1:90e695d07c197c2a59a726d070f743e45d7ef2bd
 --! Message: device tokens
 
 -- The addresses of phones and browsers. A token belongs to who holds the phone now.

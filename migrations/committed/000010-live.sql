@@ -1,5 +1,5 @@
---! Previous: sha1:7a0e2d3f399d3513b376c6e66cecb9834dad0ff0
---! Hash: sha1:be12e1ed3ff0fb0b86d6fc20b8444c4fd0549ad2
+--! Previous: sha1:3b570b9669f73ec0404abee5db4ea7c6a7e3bfc5
+--! Hash: sha1:7e33ebb1a741d41dfd5d501403f09430a51008c7
 --! Message: live
 
 -- Live events: ids only, on one channel; each API process listens once and routes to its subscribers,

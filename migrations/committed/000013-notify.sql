@@ -1,5 +1,5 @@
---! Previous: sha1:762e1a7d2b730428dca77d88827df210056c3607
---! Hash: sha1:d9a4ecce02758413304beebbcb122be6728ac4ac
+--! Previous: sha1:27f2a45642c557844c48e40e68348047b82682ef
+--! Hash: sha1:5f472ad1b393a1afc5b54caf20fe0814c367a66d
 --! Message: notify
 
 -- The one way to send: notify() writes the notification and its job in the caller's transaction.

@@ -1,5 +1,5 @@
---! Previous: sha1:9fdc205ec82f23cde433f6128ec9af1ad66be5d8
---! Hash: sha1:0dc2684585329527cdbc91fd75fe6895a21da3c8
+--! Previous: sha1:db586ad2f737f3863c8f2baed52b84969ce363b7
+--! Hash: sha1:301bccc9cf9aa6887ebce3ae38ddc5b30bf8aa0c
 --! Message: sessions
 
 -- One log-in on one device is a session; its refresh tokens form one line, each the parent of the next.
@@ -141,8 +141,7 @@ comment on function app_private.access_token_claims(int, text, text) is
 
 create or replace function app_private.create_session(
   user_id int,
-  device_info text,
-  ip_address inet,
+  client jsonb,
   refresh_token_hash bytea,
   issuer text,
   audience text
@@ -153,8 +152,19 @@ declare
   v_session app_public.sessions;
 begin
   insert into app_public.sessions (user_id, device_info, ip_address)
-  values (create_session.user_id, create_session.device_info, create_session.ip_address)
+  values (create_session.user_id, client ->> 'device_info', (client ->> 'ip')::inet)
   returning * into v_session;
+
+  -- At most 20 live ones: the one that was used longest ago goes.
+  perform app_private.revoke_sessions(
+    array(
+      select s.id from app_public.sessions s
+      where s.user_id = create_session.user_id and s.revoked_at is null and s.expires_at > now()
+      order by s.id = v_session.id desc, s.last_used_at desc, s.id desc
+      offset 20
+    ),
+    'too_many_sessions'
+  );
 
   insert into app_private.refresh_tokens (session_id, token_hash, expires_at)
   values (v_session.id, refresh_token_hash, now() + interval '30 days');
@@ -164,8 +174,8 @@ begin
   return app_private.access_token_claims(v_session.id, issuer, audience);
 end;
 $$;
-comment on function app_private.create_session(int, text, inet, bytea, text, text) is
-  'Opens a session with its first refresh token (given as SHA-256) and returns its access token''s claims.';
+comment on function app_private.create_session(int, jsonb, bytea, text, text) is
+  'Opens a session with its first refresh token (given as SHA-256) and returns its access token''s claims. client: {ip, user_agent, device_info}.';
 
 create or replace function app_private.refresh_session(
   token_hash bytea,
@@ -173,9 +183,12 @@ create or replace function app_private.refresh_session(
   successor_sealed bytea,
   issuer text,
   audience text,
+  client jsonb,
+  factor double precision,
   out outcome text,
   out current_sealed bytea,
-  out claims jsonb
+  out claims jsonb,
+  out retry_after int
 )
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
 as $$
@@ -188,6 +201,12 @@ begin
   from app_private.refresh_tokens t where t.token_hash = refresh_session.token_hash;
   if not found then
     outcome := 'unknown';
+    return;
+  end if;
+
+  retry_after := app_private.count_attempt('refresh', v_presented.session_id::text, factor);
+  if retry_after > 0 then
+    outcome := 'limited';
     return;
   end if;
 
@@ -241,6 +260,9 @@ begin
     current_sealed := v_presented.successor_sealed;
   else
     perform app_private.revoke_sessions(array[v_session.id], 'refresh_token_reuse');
+    perform app_private.log_security_event(
+      'refresh_token_reused', v_session.user_id, v_session.id, client
+    );
     outcome := 'reused';
     return;
   end if;
@@ -248,7 +270,11 @@ begin
   claims := app_private.access_token_claims(v_session.id, issuer, audience);
 end;
 $$;
-comment on function app_private.refresh_session(bytea, bytea, bytea, text, text) is
-  'Rotates a refresh token. outcome: rotated | repeated (direct parent within 10 s: current_sealed holds the current token) | reused (session revoked; commit it) | revoked | expired | unknown. Never raises for a bad token, because a revocation has to commit.';
-grant execute on function app_private.refresh_session(bytea, bytea, bytea, text, text)
+comment on function app_private.refresh_session(
+  bytea, bytea, bytea, text, text, jsonb, double precision
+) is
+  'Rotates a refresh token. outcome: rotated | repeated (direct parent within 10 s: current_sealed holds the current token) | reused (session revoked; commit it) | revoked | expired | unknown | limited (retry_after: seconds). Never raises for a bad token, because a revocation has to commit.';
+grant execute on function app_private.refresh_session(
+  bytea, bytea, bytea, text, text, jsonb, double precision
+)
   to :DATABASE_AUTHENTICATOR;

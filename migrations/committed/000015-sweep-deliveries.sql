@@ -1,5 +1,5 @@
---! Previous: sha1:bb3365cb29a5194e44381cbeae925718caa4a999
---! Hash: sha1:a6a0723f02dc4ccea4982cff1ca2cf1add80d9c5
+--! Previous: sha1:895625b980b9ebbe5bac843e15a37dbe0b02a041
+--! Hash: sha1:eb97e2cfd149d4a78d746689477f9286e748a478
 --! Message: sweep deliveries
 
 -- What a dead worker left behind: taken up each minute by the task sweep_deliveries.

@@ -1,5 +1,5 @@
---! Previous: sha1:6cd0e6b26f44e2d765213d8ce40cd7c06cacb41d
---! Hash: sha1:36863453e4120117fb753f3c5dd3295a0aa943fe
+--! Previous: sha1:4cf6db257d381d148b3e207ae35fe703aa9a8c00
+--! Hash: sha1:910704a8269e11b4bc4f33a5bf5885d347e272aa
 --! Message: items
 
 -- Items: the simplest table there is, and the pattern for yours.

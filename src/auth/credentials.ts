@@ -1,0 +1,129 @@
+import { ApiError } from "../errors.ts";
+import type { Identity } from "./access-tokens.ts";
+import { type AccountOptions, type Client, inSql, one, rateLimited } from "./accounts.ts";
+import { hashNewPassword, verifyPassword } from "./passwords.ts";
+import { hashCode, hashLinkToken } from "./proofs.ts";
+
+/** What a user does with their password and their proofs; each ends in one statement. */
+export interface Credentials {
+  changePassword(
+    input: { currentPassword: string; newPassword: string },
+    identity: Identity,
+    client: Client,
+  ): Promise<number>;
+  requestPasswordReset(input: { identifier: string }, client: Client): Promise<void>;
+  resetPassword(input: { token: string; newPassword: string }, client: Client): Promise<void>;
+  /** Returns the user's id. */
+  verifyPhone(input: { code: string }, identity: Identity): Promise<number>;
+  deleteAccount(
+    input: { password?: string | null },
+    identity: Identity,
+    client: Client,
+  ): Promise<void>;
+}
+
+/** The functions of migration 000016 that need a password hashed or a code keyed. */
+export function createCredentials(options: AccountOptions & { codeKey: Buffer }): Credentials {
+  const { pool, rateLimitFactor, codeKey } = options;
+
+  /** The hash that the password matched, counted as an attempt. */
+  async function reauthenticate(userId: number, password: string, field: string): Promise<string> {
+    const { retry_after, password_hash } = await one<{
+      retry_after: number;
+      password_hash: string | null;
+    }>(pool, "select retry_after, password_hash from app_private.begin_reauthentication($1, $2)", [
+      userId,
+      rateLimitFactor,
+    ]);
+    if (retry_after > 0) throw rateLimited(retry_after);
+    if (!(await verifyPassword(password, password_hash)) || password_hash === null) {
+      throw new ApiError("BAD_USER_INPUT", "This is not the current password.", { field });
+    }
+    return password_hash;
+  }
+
+  return {
+    async changePassword({ currentPassword, newPassword }, identity, client) {
+      const { userId, sessionId } = signedIn(identity);
+      const current = await reauthenticate(userId, currentPassword, "currentPassword");
+      const { changed } = await one<{ changed: boolean }>(
+        pool,
+        "select app_private.change_password($1, $2, $3, $4, $5) as changed",
+        [
+          userId,
+          sessionId,
+          current,
+          await hashNewPassword(newPassword, "newPassword"),
+          inSql(client),
+        ],
+      );
+      if (!changed) throw new ApiError("CONFLICT", "The password was changed meanwhile.");
+      return userId;
+    },
+
+    async requestPasswordReset({ identifier }, client) {
+      const { wait } = await one<{ wait: number }>(
+        pool,
+        "select app_private.request_password_reset($1, $2, $3) as wait",
+        [identifier, inSql(client), rateLimitFactor],
+      );
+      if (wait > 0) throw rateLimited(wait);
+    },
+
+    async resetPassword({ token, newPassword }, client) {
+      const passwordHash = await hashNewPassword(newPassword, "newPassword");
+      const { used } = await one<{ used: boolean }>(
+        pool,
+        "select app_private.reset_password($1, $2, $3) as used",
+        [hashLinkToken(token), passwordHash, inSql(client)],
+      );
+      if (!used) {
+        throw new ApiError("BAD_USER_INPUT", "This link is not valid any more.", {
+          field: "token",
+          hint: "Ask for another one.",
+        });
+      }
+    },
+
+    async verifyPhone({ code }, identity) {
+      const { userId } = signedIn(identity);
+      const { outcome, verified_user_id } = await one<{
+        outcome: "verified" | "wrong";
+        verified_user_id: number | null;
+      }>(pool, "select outcome, verified_user_id from app_private.verify_phone($1, $2)", [
+        userId,
+        hashCode(code, userId, codeKey),
+      ]);
+      if (outcome === "wrong" || verified_user_id === null) {
+        throw new ApiError("BAD_USER_INPUT", "This code is not right, or not valid any more.", {
+          field: "code",
+          hint: "Ask for another one.",
+        });
+      }
+      return verified_user_id;
+    },
+
+    async deleteAccount({ password }, identity, client) {
+      const { userId, sessionId } = signedIn(identity);
+      const hash = password == null ? null : await reauthenticate(userId, password, "password");
+      const { deleted } = await one<{ deleted: boolean }>(
+        pool,
+        "select app_private.delete_account($1, $2, $3, $4) as deleted",
+        [userId, sessionId, hash, inSql(client)],
+      );
+      if (!deleted) {
+        throw new ApiError("FORBIDDEN", "Give the password, or log in again first.", {
+          field: "password",
+        });
+      }
+    },
+  };
+}
+
+function signedIn(identity: Identity): { userId: number; sessionId: number } {
+  const { userId, sessionId } = identity;
+  if (userId === undefined || sessionId === undefined) {
+    throw new ApiError("UNAUTHENTICATED", "Log in first.");
+  }
+  return { userId, sessionId };
+}

@@ -1,0 +1,22 @@
+import { access, context, object, type Step, sideEffect } from "postgraphile/grafast";
+
+interface Args {
+  getRaw(path: string): Step;
+}
+
+/**
+ * The plan of a mutation that Node carries out, because it hashes or signs: `act` gets the input and
+ * the request's context; what it resolves to is `$payload.get(name)`.
+ */
+export function nodeMutation<TInput>(
+  name: string,
+  act: (input: TInput, context: Grafast.Context) => Promise<unknown>,
+) {
+  return (_$root: Step, args: Args) => {
+    const $input = args.getRaw("input");
+    const $result = sideEffect([$input, context()], ([input, current]) =>
+      act(input as TInput, current as Grafast.Context),
+    );
+    return object({ clientMutationId: access($input, "clientMutationId"), [name]: $result });
+  };
+}

@@ -1,0 +1,43 @@
+import { type Letter, letter } from "./letter.ts";
+
+/** The changes that a user is told of; app_private.send_notice() names them. */
+export const NOTICES = [
+  "password_changed",
+  "password_reset",
+  "email_change_requested",
+  "phone_change_requested",
+  "sign_up_with_your_address",
+] as const;
+
+export type Notice = (typeof NOTICES)[number];
+
+const WORDS: Readonly<Record<Notice, [subject: string, text: string]>> = {
+  password_changed: [
+    "Your password was changed",
+    "Your password was changed, and your other devices were logged out.",
+  ],
+  password_reset: [
+    "Your password was reset",
+    "Your password was set anew by a link that was sent to you, and all devices were logged out.",
+  ],
+  email_change_requested: [
+    "Your e-mail address is about to change",
+    "Somebody who is logged in as you has asked to change your e-mail address.",
+  ],
+  phone_change_requested: [
+    "Your phone number is about to change",
+    "Somebody who is logged in as you has asked to change your phone number.",
+  ],
+  sign_up_with_your_address: [
+    "You have an account already",
+    "Somebody, perhaps you, tried to sign up with your address. You have an account: log in, or reset the password.",
+  ],
+};
+
+export function noticeMail(notice: Notice, firstName: string): Letter {
+  const [subject, text] = WORDS[notice];
+  return letter(subject, firstName, [
+    text,
+    "If that was not you, reset your password at once, and look at your sessions.",
+  ]);
+}
