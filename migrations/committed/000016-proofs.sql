@@ -1,5 +1,5 @@
 --! Previous: sha1:eb97e2cfd149d4a78d746689477f9286e748a478
---! Hash: sha1:f6d3f23c626803c456bb99a261c6692475f7fb1b
+--! Hash: sha1:b2560f2c42e50210077c4005ee767a40803dfb7a
 --! Message: proofs
 
 -- Proving an address, and getting in again by it. Links and codes are made by the task that sends
@@ -366,8 +366,8 @@ begin
   -- The link came by this address: that is a proof of it as well.
   update app_public.users u
   set
-    email_verified = u.email_verified or u.email = v_token.target::citext,
-    phone_verified = u.phone_verified or u.phone = v_token.target
+    email_verified = u.email_verified or u.email is not distinct from v_token.target::citext,
+    phone_verified = u.phone_verified or u.phone is not distinct from v_token.target
   where u.id = v_token.user_id;
   perform app_private.log_security_event('password_reset', v_token.user_id, null, client);
   return true;

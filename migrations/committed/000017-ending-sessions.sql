@@ -1,5 +1,5 @@
---! Previous: sha1:f6d3f23c626803c456bb99a261c6692475f7fb1b
---! Hash: sha1:e8e60cacd6d741ba6914bd1dc954d6e7d127360c
+--! Previous: sha1:b2560f2c42e50210077c4005ee767a40803dfb7a
+--! Hash: sha1:0111c7983b475d0574f346a880a58fb7bbbf4404
 --! Message: ending sessions
 
 -- Ending one session, the others, or all; and telling the API processes, which close their sockets.

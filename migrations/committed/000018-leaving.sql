@@ -1,5 +1,5 @@
---! Previous: sha1:e8e60cacd6d741ba6914bd1dc954d6e7d127360c
---! Hash: sha1:4fa23e33404723d0a2f251ec07516ecfa3b0049b
+--! Previous: sha1:0111c7983b475d0574f346a880a58fb7bbbf4404
+--! Hash: sha1:5fff8fed1baaad5718acc24c9b3d03cfbf692bd0
 --! Message: leaving
 
 -- Taking one's data along, and closing the account.

@@ -1,5 +1,5 @@
---! Previous: sha1:4fa23e33404723d0a2f251ec07516ecfa3b0049b
---! Hash: sha1:5d5c7b4349b76ac88edffe769ea2c402a5e68d92
+--! Previous: sha1:5fff8fed1baaad5718acc24c9b3d03cfbf692bd0
+--! Hash: sha1:1bfa553441ceb5b6d34c78968e1f37ea8bf2466f
 --! Message: expiry
 
 -- What has had its time is deleted, a little at a time. By the task delete_expired, each hour.

@@ -6,7 +6,8 @@ interface Args {
 
 /**
  * The plan of a mutation that Node carries out, because it hashes or signs: `act` gets the input and
- * the request's context; what it resolves to is `$payload.get(name)`.
+ * the request's context, once the session is known to live; what it resolves to is
+ * `$payload.get(name)`.
  */
 export function nodeMutation<TInput>(
   name: string,
@@ -14,9 +15,11 @@ export function nodeMutation<TInput>(
 ) {
   return (_$root: Step, args: Args) => {
     const $input = args.getRaw("input");
-    const $result = sideEffect([$input, context()], ([input, current]) =>
-      act(input as TInput, current as Grafast.Context),
-    );
+    const $result = sideEffect([$input, context()], async ([input, current]) => {
+      const requestContext = current as Grafast.Context;
+      await requestContext.ensureSession();
+      return act(input as TInput, requestContext);
+    });
     return object({ clientMutationId: access($input, "clientMutationId"), [name]: $result });
   };
 }

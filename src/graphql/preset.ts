@@ -89,7 +89,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       connectionFilterComputedColumns: false,
     },
     grafast: {
-      context: createRequestContext(options),
+      context: createRequestContext({ ...options, verified }),
     },
     grafserv: {
       graphqlPath: "/graphql",

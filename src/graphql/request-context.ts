@@ -2,9 +2,11 @@ import "postgraphile";
 import "postgraphile/adaptors/pg";
 import "postgraphile/grafserv/express/v4";
 import type { Request } from "express";
+import type { Pool } from "pg";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import type { Accounts, Client } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
+import { verifySession } from "../database/adaptor.ts";
 import type { LiveEvents } from "./live-events.ts";
 
 declare global {
@@ -14,6 +16,8 @@ declare global {
       accounts: Accounts;
       credentials: Credentials;
       liveEvents: LiveEvents;
+      /** Asks once whether the session of this request lives, where no transaction has yet. */
+      ensureSession(): Promise<void>;
       /** Where the request came from; for sessions, limits and the security log. */
       client: Client;
     }
@@ -37,8 +41,12 @@ export function createRequestContext(options: {
   credentials: Credentials;
   liveEvents: LiveEvents;
   rateLimitFactor: number;
+  pool: Pool;
+  /** The settings of requests whose session is known to live. */
+  verified: WeakSet<object>;
 }) {
-  const { accessTokens, accounts, credentials, liveEvents, rateLimitFactor } = options;
+  const { accessTokens, liveEvents, rateLimitFactor, pool, verified } = options;
+  const { accounts, credentials } = options;
   return (request: Partial<Grafast.RequestContext>): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens);
     // The settings are this request's own object: see identityOf().
@@ -47,7 +55,13 @@ export function createRequestContext(options: {
       "request.user_agent": client.userAgent ?? "",
       "request.rate_limit_factor": String(rateLimitFactor),
     });
-    return { identity, client, accounts, credentials, liveEvents, pgSettings: identity.settings };
+    const ensureSession = async () => {
+      if (identity.sessionId === undefined || verified.has(identity.settings)) return;
+      await verifySession(pool, identity.settings);
+      verified.add(identity.settings);
+    };
+    const { settings: pgSettings } = identity;
+    return { identity, client, accounts, credentials, liveEvents, ensureSession, pgSettings };
   };
 }
 

@@ -15,7 +15,10 @@ export interface TestWorker {
 }
 
 /** A real worker with the real firebase-admin, and the emulator where Google would be. */
-export async function startTestWorker(database: TestDatabase): Promise<TestWorker> {
+export async function startTestWorker(
+  database: TestDatabase,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<TestWorker> {
   const emulator = await startFcmEmulator({ host: "127.0.0.1", port: 0 });
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-worker-"));
   const worker = await startWorker({
@@ -23,6 +26,7 @@ export async function startTestWorker(database: TestDatabase): Promise<TestWorke
       WORKER_OPS_PORT: "0",
       FCM_EMULATOR_HOST: emulator.host,
       DATA_DIR: dataDirectory,
+      ...environment,
     }),
     databaseUrl: database.ownerUrl,
     logger: pino({ level: "silent" }),

@@ -96,3 +96,41 @@ describe("the worker", () => {
     expect((await pushes.settled(await pushes.notify([id]))).status).toBe("sent");
   });
 });
+
+describe("delete_expired", () => {
+  it("deletes what has had its time in batches, and keeps the rest", async () => {
+    const { id } = await pushes.userWithDevices();
+    await database.owner.query(
+      `insert into app_private.security_events (user_id, kind, created_at)
+       select $1, 'logged_in', now() - interval '91 days' from generate_series(1, 2500)`,
+      [id],
+    );
+    await database.owner.query(
+      `insert into app_private.security_events (user_id, kind, created_at)
+       values ($1, 'logged_in', now() - interval '89 days')`,
+      [id],
+    );
+    await database.owner.query(
+      `insert into app_public.sessions (user_id, revoked_at, revoked_reason, expires_at) values
+         ($1, now() - interval '91 days', 'log_out', now()), ($1, null, null, now() - interval '8 days'),
+         ($1, null, null, now() + interval '1 day')`,
+      [id],
+    );
+    await database.owner.query(
+      `insert into app_private.attempts (kind, key, last_attempt_at)
+       values ('log_in', sha256('old'), now() - interval '2 days'), ('log_in', sha256('new'), now())`,
+    );
+    await database.owner.query("select graphile_worker.add_job('delete_expired')");
+    const left = async () =>
+      (
+        await database.owner.query(
+          `select (select count(*)::int from app_private.security_events where user_id = $1) as events,
+             (select count(*)::int from app_public.sessions where user_id = $1) as sessions,
+             (select count(*)::int from app_private.attempts) as attempts`,
+          [id],
+        )
+      ).rows[0];
+    await until(left, ({ events, attempts }) => events === 1 && attempts === 1);
+    expect(await left()).toEqual({ events: 1, sessions: 1, attempts: 1 });
+  });
+});

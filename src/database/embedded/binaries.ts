@@ -49,7 +49,7 @@ async function copyOnce(home: string, version: string): Promise<string> {
   if (existsSync(target)) return target;
   await mkdir(CACHE, { recursive: true });
   await chmod(CACHE, 0o755);
-  await removeDeadAttempts(`${target}.partial-`);
+  await removeDeadAttempts(`${target}.partial`);
   const partial = `${target}.partial-${uniqueMark()}`;
   try {
     await cp(home, partial, { recursive: true, verbatimSymlinks: true });

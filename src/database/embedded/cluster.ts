@@ -9,14 +9,8 @@ import { checkCluster, checkPassword, clusterDirectory, initialise } from "./dir
 import { withLock } from "./lock.ts";
 import { freePort } from "./port.ts";
 import { isMarkAlive, processMark } from "./process.ts";
-import {
-  type RunningServer,
-  runningServer,
-  type Server,
-  type StartedServer,
-  startServer,
-  stopRunning,
-} from "./server.ts";
+import { type RunningServer, runningServer, type Server, stopRunning } from "./server.ts";
+import { type StartedServer, startServer } from "./watchdog.ts";
 
 export interface EmbeddedClusterOptions {
   /** DATA_DIR: the cluster is its folder `postgres`, unless root has to put it elsewhere. */
@@ -86,7 +80,7 @@ async function startOrJoin(
 ): Promise<EmbeddedCluster> {
   await checkCluster(server);
   const joined = await joinRunning(server, dataDirectory);
-  if (joined === undefined) await checkPassword(server.directory, dataDirectory);
+  await checkPassword(server.directory, dataDirectory, joined !== undefined);
   const password = await generatedSecret(dataDirectory, "postgres-password", () =>
     randomBytes(24).toString("base64url"),
   );
@@ -105,7 +99,13 @@ async function startOrJoin(
   const { port, started } = await startOnFreePort(server, dataDirectory, settings);
   const ownerFile = join(dataDirectory, "postgres.owner");
   const owner = `${processMark()} ${started.pid}`;
-  await writeFile(ownerFile, owner);
+  try {
+    await writeFile(join(dataDirectory, "postgres.port"), String(port));
+    await writeFile(ownerFile, owner);
+  } catch (error) {
+    await started.stop();
+    throw error;
+  }
   return cluster(port, async () => {
     // First: nobody shall join what is about to stop.
     if ((await readOr(ownerFile, "")) === owner) await rm(ownerFile, { force: true });
@@ -131,9 +131,8 @@ async function startOnFreePort(
   dataDirectory: string,
   settings: Record<string, string>,
 ): Promise<{ port: number; started: StartedServer }> {
-  const portFile = join(dataDirectory, "postgres.port");
   // The same port as last time, for who keeps it in a client.
-  let port = await freePort(Number(await readOr(portFile, "0")));
+  let port = await freePort(Number(await readOr(join(dataDirectory, "postgres.port"), "0")));
   const deadline = Date.now() + BACKENDS_PATIENCE;
   for (let attempt = 1; ; ) {
     try {
@@ -144,7 +143,6 @@ async function startOnFreePort(
         unix_socket_directories: "",
         port: String(port),
       });
-      await writeFile(portFile, String(port));
       return { port, started };
     } catch (error) {
       const { message } = error as Error;

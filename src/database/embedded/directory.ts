@@ -35,10 +35,14 @@ export async function clusterDirectory(dataDirectory: string, account: Account):
  * A cluster without its password is of no use. One that was relocated has lost it with its DATA_DIR,
  * which was deleted to begin anew: it is set aside.
  */
-export async function checkPassword(directory: string, dataDirectory: string): Promise<void> {
+export async function checkPassword(
+  directory: string,
+  dataDirectory: string,
+  isRunning: boolean,
+): Promise<void> {
   const password = join(dataDirectory, "secrets/postgres-password");
   if (existsSync(password) || !existsSync(directory)) return;
-  if (dirname(directory) === dataDirectory) {
+  if (isRunning || dirname(directory) === dataDirectory) {
     throw new Error(
       `${directory} is there, its password is not: put ${password} back, or move both away`,
     );
@@ -75,7 +79,7 @@ export async function initialise(
   durable: boolean,
 ): Promise<void> {
   const { directory, account, binaries } = server;
-  await removeDeadAttempts(`${directory}.partial-`);
+  await removeDeadAttempts(`${directory}.partial`);
   if (existsSync(directory)) return;
   const partial = `${directory}.partial-${uniqueMark()}`;
   await mkdir(partial, { mode: 0o700 });

@@ -49,7 +49,7 @@ export function uniqueMark(): string {
 export async function removeDeadAttempts(prefix: string): Promise<void> {
   for (const name of await readdir(dirname(prefix))) {
     if (!name.startsWith(basename(prefix))) continue;
-    if (isMakerAlive(name.slice(basename(prefix).length))) continue;
+    if (isMakerAlive(name.slice(basename(prefix).length).replace(/^-/, ""))) continue;
     await rm(join(dirname(prefix), name), { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -1,0 +1,40 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { until } from "./until.ts";
+
+/** The captured mails to an address, oldest first, with their text decoded. */
+export async function mailsTo(dataDirectory: string, address: string): Promise<string[]> {
+  const files = await list(join(dataDirectory, "mail"));
+  const mails = await Promise.all(files.map((file) => readFile(file, "utf8")));
+  return mails
+    .map((mail) => mail.replace(/=\r?\n/g, "").replace(/=3D/g, "="))
+    .filter((mail) => mail.toLowerCase().includes(`to: ${address.toLowerCase()}`));
+}
+
+/** The bodies of the captured SMS to a number, oldest first. */
+export async function smsTo(dataDirectory: string, number: string): Promise<string[]> {
+  const files = await list(join(dataDirectory, "sms"));
+  const messages = await Promise.all(
+    files.map(
+      async (file) => JSON.parse(await readFile(file, "utf8")) as { to: string; body: string },
+    ),
+  );
+  return messages.filter(({ to }) => to === number).map(({ body }) => body);
+}
+
+/** Waits for the nth message and returns the token or code in it. */
+export async function secretIn(read: () => Promise<string[]>, nth = 1): Promise<string> {
+  const messages = await until(read, (found) => found.length >= nth);
+  const message = messages[nth - 1] as string;
+  const secret = /token=([\w-]{43})/.exec(message)?.[1] ?? /\b(\d{6})\b/.exec(message)?.[1];
+  if (secret === undefined) throw new Error(`There is no token and no code in: ${message}`);
+  return secret;
+}
+
+async function list(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort().map((name) => join(folder, name));
+  } catch {
+    return [];
+  }
+}
