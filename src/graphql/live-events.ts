@@ -51,7 +51,11 @@ export async function openLiveEvents(options: {
     // Before the connection stands, connect() rejects; the event says nothing new.
     candidate.on("error", (error) => lost(candidate, error));
     candidate.on("end", () => lost(candidate, new Error("The connection was closed.")));
-    candidate.on("notification", ({ payload }) => route(JSON.parse(payload ?? "") as LiveEvent));
+    candidate.on("notification", ({ payload }) => {
+      const event = parseEvent(payload);
+      if (event) route(event);
+      else logger.warn(`a NOTIFY on ${CHANNEL} was none of app_hidden.publish()`);
+    });
     await candidate.connect();
     await candidate.query(`listen ${CHANNEL}`);
     client = candidate;
@@ -118,6 +122,17 @@ export async function openLiveEvents(options: {
       await client?.end();
     },
   };
+}
+
+/** Anybody who may write SQL may NOTIFY: what is not an event must not end the process. */
+function parseEvent(payload: string | undefined): LiveEvent | undefined {
+  try {
+    const event = JSON.parse(payload ?? "") as Partial<LiveEvent> | null;
+    const isEvent = typeof event?.topic === "string" && Array.isArray(event.keys);
+    return isEvent ? (event as LiveEvent) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 interface Subscriber {

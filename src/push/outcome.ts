@@ -46,6 +46,9 @@ export function outcomeOf(response: SendResponse | undefined, attempts: number):
     case "app/network-error":
     case "app/network-timeout":
       return { ...retry(1), status: "unknown" };
+    case "app/invalid-credential":
+      // Google did not give us an access token: nothing was sent.
+      return retry(5 * MINUTE);
     default:
       // UNAVAILABLE, INTERNAL, a proxy's HTML. Another 4xx would be refused again, and so would what
       // the SDK itself refuses to send.

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { createPushes } from "../support/pushes.ts";
@@ -95,6 +96,33 @@ describe("the worker", () => {
     const { id } = await pushes.userWithDevices("phone");
     expect((await pushes.settled(await pushes.notify([id]))).status).toBe("sent");
   });
+});
+
+describe("a database that goes away while FCM has the messages", () => {
+  it("loses no outcome, and nothing is sent twice", async () => {
+    const { id } = await pushes.userWithDevices();
+    await database.owner.query(
+      `insert into app_public.device_tokens (user_id, token, device_type)
+       select $1, 'cut-' || n, 'web' from generate_series(1, 400) n`,
+      [id],
+    );
+    const client = new pg.Client({ connectionString: database.superuserUrl });
+    await client.connect();
+    const notificationId = await pushes.notify([id]);
+    await worker.emulator.phones.nextMessage("cut-1", 5000);
+    const { rowCount } = await client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'howdah worker' and datname = current_database()`,
+    );
+    expect(rowCount).toBeGreaterThan(0);
+    await client.end();
+    const { status, deliveries } = await pushes.settled(notificationId, 30_000);
+    expect(status).toBe("sent");
+    expect(deliveries).toHaveLength(400);
+    for (let n = 1; n <= 400; n += 1) {
+      expect(worker.emulator.phones.messages(`cut-${n}`)).toHaveLength(1);
+    }
+  }, 40_000);
 });
 
 describe("delete_expired", () => {
