@@ -38,10 +38,7 @@ describe("a password", () => {
     "that the template stored as bcrypt $%s$ works, and is Argon2id from then on",
     async (version) => {
       const { email, userId } = await api.signUp();
-      const old = (await bcrypt("template password", 10)).replace(
-        /^\$2[aby]\$/,
-        `$${version}$`,
-      );
+      const old = (await bcrypt("template password", 10)).replace(/^\$2[aby]\$/, `$${version}$`);
       await api.database.owner.query(
         "update app_private.user_secrets set password_hash = $2 where user_id = $1",
         [userId, old],
