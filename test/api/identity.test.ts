@@ -58,7 +58,7 @@ describe("identity", () => {
     expect(Object.values(seen).every((count) => count > 100)).toBe(true);
     expect(Object.values(seen).reduce((sum, count) => sum + count)).toBe(1000);
     const { rows } = await api.database.owner.query(
-      "select count(*)::int as count from pg_stat_activity where application_name = 'howdah api'",
+      "select count(*)::int as count from pg_stat_activity where application_name = 'howdah api' and datname = current_database()",
     );
     expect(rows[0].count).toBeLessThanOrEqual(2);
   }, 60_000);

@@ -42,7 +42,7 @@ afterAll(() => api.stop());
 /** How many transactions this database has seen, as PostgreSQL counts them for the API's backends. */
 async function apiStatements(): Promise<number> {
   const { rows } = await api.database.owner.query(
-    "select count(*)::int as count from pg_stat_activity where application_name = 'howdah api'",
+    "select count(*)::int as count from pg_stat_activity where application_name = 'howdah api' and datname = current_database()",
   );
   return rows[0].count;
 }
