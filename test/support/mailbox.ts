@@ -22,13 +22,17 @@ export async function smsTo(dataDirectory: string, number: string): Promise<stri
   return messages.filter(({ to }) => to === number).map(({ body }) => body);
 }
 
-/** Waits for the nth message and returns the token or code in it. */
+/** Waits for the nth message that carries a token or a code, and returns that. */
 export async function secretIn(read: () => Promise<string[]>, nth = 1): Promise<string> {
-  const messages = await until(read, (found) => found.length >= nth);
-  const message = messages[nth - 1] as string;
-  const secret = /token=([\w-]{43})/.exec(message)?.[1] ?? /\b(\d{6})\b/.exec(message)?.[1];
-  if (secret === undefined) throw new Error(`There is no token and no code in: ${message}`);
-  return secret;
+  const secrets = await until(
+    async () => (await read()).flatMap((message) => secretOf(message) ?? []),
+    (found) => found.length >= nth,
+  );
+  return secrets[nth - 1] as string;
+}
+
+function secretOf(message: string): string | undefined {
+  return /token=([\w-]{43})/.exec(message)?.[1] ?? /^(\d{6}) is your code/.exec(message)?.[1];
 }
 
 async function list(folder: string): Promise<string[]> {

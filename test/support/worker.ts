@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { loadConfig } from "../../src/config.ts";
 import { type FcmEmulator, startFcmEmulator } from "../../src/push/emulator/emulator.ts";
 import { startWorker } from "../../src/tasks/worker.ts";
@@ -18,6 +18,7 @@ export interface TestWorker {
 export async function startTestWorker(
   database: TestDatabase,
   environment: NodeJS.ProcessEnv = {},
+  logger: Logger = pino({ level: "silent" }),
 ): Promise<TestWorker> {
   const emulator = await startFcmEmulator({ host: "127.0.0.1", port: 0 });
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-worker-"));
@@ -29,7 +30,7 @@ export async function startTestWorker(
       ...environment,
     }),
     databaseUrl: database.ownerUrl,
-    logger: pino({ level: "silent" }),
+    logger,
   });
   return {
     emulator,

@@ -1,0 +1,93 @@
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createLogger } from "../../src/logger.ts";
+import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+import { mailsTo, secretIn, smsTo } from "../support/mailbox.ts";
+import { startTestWorker, type TestWorker } from "../support/worker.ts";
+
+let api: TestApi;
+let worker: TestWorker;
+const log: string[] = [];
+const KEY = { CREDENTIALS_KEY: randomBytes(32).toString("base64") };
+
+beforeAll(async () => {
+  const logger = createLogger(
+    { pretty: false, level: "trace" },
+    { write: (line) => log.push(line) },
+  );
+  api = await startTestApi({ environment: KEY, logger });
+  worker = await startTestWorker(api.database, KEY, logger);
+});
+afterAll(async () => {
+  await worker.stop();
+  await api.stop();
+});
+
+/** Every row of every table of the database as text, the queue included. */
+async function dump(): Promise<string> {
+  const client = new pg.Client({ connectionString: api.database.superuserUrl });
+  await client.connect();
+  const { rows: tables } = await client.query<{ name: string }>(
+    `select c.oid::regclass::text as name from pg_class c
+     where c.relkind = 'r' and c.relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')`,
+  );
+  const texts = [];
+  for (const { name } of tables) {
+    const { rows } = await client.query(
+      `select string_agg(t::text, E'\\n') as rows from ${name} t`,
+    );
+    texts.push(`${name}: ${rows[0].rows ?? ""}`);
+  }
+  await client.end();
+  return texts.join("\n");
+}
+
+it("a dump of the database, all job payloads and all logs hold no password, token, code or key in clear", async () => {
+  const secrets: Record<string, string> = { password: PASSWORD, key: KEY.CREDENTIALS_KEY };
+  const { email, token, refreshToken, userId } = await api.signUp();
+  Object.assign(secrets, { accessToken: token, refreshToken });
+  const mutate = async (mutation: string, bearer?: string) => {
+    const { data, errors } = await api.graphql(`mutation { ${mutation} }`, { token: bearer });
+    expect(errors).toEqual([]);
+    return data;
+  };
+  secrets.verification = await secretIn(() => mailsTo(worker.dataDirectory, email));
+  const refreshed = await mutate(
+    `refreshTokens(input: {refreshToken: "${refreshToken}"}) { tokens { refreshToken } }`,
+  );
+  secrets.successor = refreshed.refreshTokens.tokens.refreshToken;
+  await mutate('updateMe(input: {patch: {phone: "+49301239999"}}) { user { id } }', token);
+  secrets.code = await secretIn(() => smsTo(worker.dataDirectory, "+49301239999"));
+  await mutate(
+    'registerDevice(input: {token: "device-token-of-nobody-else", deviceType: IOS}) { deviceToken { id } }',
+    token,
+  );
+  await mutate(`requestPasswordReset(input: {identifier: "${email}"}) { clientMutationId }`);
+  secrets.reset = await secretIn(() => mailsTo(worker.dataDirectory, email), 2);
+  await api.database.owner.query("select app_private.notify($1, 'e', 'A message')", [[userId]]);
+  await worker.emulator.phones.nextMessage("device-token-of-nobody-else", 5000);
+  await api.graphql(
+    `mutation { logIn(input: {identifier: "${email}", password: "a wrong password"}) { tokens { userId } } }`,
+  );
+  secrets.wrongPassword = "a wrong password";
+
+  const everything = await dump();
+  // The dump sees what is there: the device's address has to be kept as it is.
+  expect(everything).toContain("device-token-of-nobody-else");
+  expect(everything).toContain(email);
+  const logged = log.join("");
+  expect(logged).toContain("pushes sent");
+  const found = Object.entries(secrets).flatMap(([name, secret]) => [
+    ...(new RegExp(`(?<![\\w.:-])${RegExp.escape(secret)}(?![\\w-])`).test(everything)
+      ? [`${name} in the database`]
+      : []),
+    ...(new RegExp(`(?<![\\w.:-])${RegExp.escape(secret)}(?![\\w-])`).test(logged)
+      ? [`${name} in a log`]
+      : []),
+  ]);
+  expect(found).toEqual([]);
+  for (const address of [email, "+49301239999", "device-token-of-nobody-else"]) {
+    expect(logged).not.toContain(address);
+  }
+});
