@@ -1,5 +1,5 @@
 --! Previous: sha1:b9bb0e3fdddd3684270d5ba9a76ba9c5667d2046
---! Hash: sha1:9fdc205ec82f23cde433f6128ec9af1ad66be5d8
+--! Hash: sha1:d2be03fe6846aa970581de814cd04ab2d166cc54
 --! Message: users
 
 -- People. What others may never read is in app_private, 1:1, so that no column needs hiding.
@@ -70,9 +70,12 @@ grant update (first_name, last_name, picture, timezone) on app_public.users to :
 
 comment on table app_public.users is
   E'@behavior -update\nA person with an account. Users see themselves, operators everybody.';
-comment on column app_public.users.email is 'Unique whatever its case; NFC. Null when signed up by phone.';
+-- @isIndexed: by a partial index, which PostGraphile does not count.
+comment on column app_public.users.email is
+  E'@isIndexed\nUnique whatever its case; NFC. Null when signed up by phone.';
 comment on column app_public.users.email_verified is 'True once the address was proven; nobody can set it.';
-comment on column app_public.users.phone is 'E.164, such as +4930123456. Unique. Null when signed up by e-mail.';
+comment on column app_public.users.phone is
+  E'@isIndexed\nE.164, such as +4930123456. Unique. Null when signed up by e-mail.';
 comment on column app_public.users.phone_verified is 'True once the number was proven; nobody can set it.';
 comment on column app_public.users.picture is 'http(s) URL of a picture.';
 comment on column app_public.users.timezone is 'IANA time zone name, for pushes at a local time.';

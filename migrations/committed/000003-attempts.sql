@@ -1,5 +1,5 @@
---! Previous: sha1:9fdc205ec82f23cde433f6128ec9af1ad66be5d8
---! Hash: sha1:2495cf314f5634d95aa66e9f50113622c94eb527
+--! Previous: sha1:d2be03fe6846aa970581de814cd04ab2d166cc54
+--! Hash: sha1:39bca23472c32554a5329570777f7819f3378862
 --! Message: attempts
 
 -- How often something was tried. Counted here, so that every process counts together, and in a

@@ -1,5 +1,5 @@
---! Previous: sha1:2495cf314f5634d95aa66e9f50113622c94eb527
---! Hash: sha1:db586ad2f737f3863c8f2baed52b84969ce363b7
+--! Previous: sha1:39bca23472c32554a5329570777f7819f3378862
+--! Hash: sha1:51543a90a02c090aafe8cc963216f79cc70f8e90
 --! Message: security events
 
 -- What happened to an account, for its user and for operators. No secret is ever part of it.

@@ -1,5 +1,5 @@
---! Previous: sha1:db586ad2f737f3863c8f2baed52b84969ce363b7
---! Hash: sha1:301bccc9cf9aa6887ebce3ae38ddc5b30bf8aa0c
+--! Previous: sha1:51543a90a02c090aafe8cc963216f79cc70f8e90
+--! Hash: sha1:7d349a512c9bd1c9947402692ae1f9cd8d6574a7
 --! Message: sessions
 
 -- One log-in on one device is a session; its refresh tokens form one line, each the parent of the next.

@@ -1,5 +1,5 @@
---! Previous: sha1:301bccc9cf9aa6887ebce3ae38ddc5b30bf8aa0c
---! Hash: sha1:4cf6db257d381d148b3e207ae35fe703aa9a8c00
+--! Previous: sha1:7d349a512c9bd1c9947402692ae1f9cd8d6574a7
+--! Hash: sha1:f70997065fab42380dd204f2bd2a2a1b487fb7f8
 --! Message: accounts
 
 -- Sign-up, log-in and log-out. Node hashes and compares passwords and makes the tokens; all else is here.

@@ -1,5 +1,5 @@
---! Previous: sha1:4cf6db257d381d148b3e207ae35fe703aa9a8c00
---! Hash: sha1:910704a8269e11b4bc4f33a5bf5885d347e272aa
+--! Previous: sha1:f70997065fab42380dd204f2bd2a2a1b487fb7f8
+--! Hash: sha1:c8b8cdcb18b0e0b6616ff6cd0c4fe1472bce4c23
 --! Message: items
 
 -- Items: the simplest table there is, and the pattern for yours.

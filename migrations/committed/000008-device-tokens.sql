@@ -1,5 +1,5 @@
---! Previous: sha1:910704a8269e11b4bc4f33a5bf5885d347e272aa
---! Hash: sha1:90e695d07c197c2a59a726d070f743e45d7ef2bd
+--! Previous: sha1:c8b8cdcb18b0e0b6616ff6cd0c4fe1472bce4c23
+--! Hash: sha1:53e72059030fcd78e1510184460569a3176f4076
 --! Message: device tokens
 
 -- The addresses of phones and browsers. A token belongs to who holds the phone now.

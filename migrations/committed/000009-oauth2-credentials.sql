@@ -1,5 +1,5 @@
---! Previous: sha1:90e695d07c197c2a59a726d070f743e45d7ef2bd
---! Hash: sha1:3b570b9669f73ec0404abee5db4ea7c6a7e3bfc5
+--! Previous: sha1:53e72059030fcd78e1510184460569a3176f4076
+--! Hash: sha1:80d66057e898788aa45b385f867e437119221de2
 --! Message: oauth2 credentials
 
 -- Sign-in with others. An identity is (provider, subject), never the e-mail address.

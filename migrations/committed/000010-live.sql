@@ -1,5 +1,5 @@
---! Previous: sha1:3b570b9669f73ec0404abee5db4ea7c6a7e3bfc5
---! Hash: sha1:7e33ebb1a741d41dfd5d501403f09430a51008c7
+--! Previous: sha1:80d66057e898788aa45b385f867e437119221de2
+--! Hash: sha1:f61887dd317b1312c81d203dfacb5e22c93f1c8e
 --! Message: live
 
 -- Live events: ids only, on one channel; each API process listens once and routes to its subscribers,

@@ -1,5 +1,5 @@
---! Previous: sha1:7e33ebb1a741d41dfd5d501403f09430a51008c7
---! Hash: sha1:c733660f6c16cbae893a92c03980121926ea2cf5
+--! Previous: sha1:f61887dd317b1312c81d203dfacb5e22c93f1c8e
+--! Hash: sha1:733c3a22d9268952b7e7f8a3171104926d0b3950
 --! Message: notifications
 
 -- What was to be said, to whom it was said, and what became of it on each phone.

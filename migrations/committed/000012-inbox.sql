@@ -1,5 +1,5 @@
---! Previous: sha1:c733660f6c16cbae893a92c03980121926ea2cf5
---! Hash: sha1:27f2a45642c557844c48e40e68348047b82682ef
+--! Previous: sha1:733c3a22d9268952b7e7f8a3171104926d0b3950
+--! Hash: sha1:36ab8b30654dcb90bac37c7bff68e2a3cc5e4e85
 --! Message: inbox
 
 -- What a user sees of notifications and does with them.

@@ -1,5 +1,5 @@
---! Previous: sha1:27f2a45642c557844c48e40e68348047b82682ef
---! Hash: sha1:5f472ad1b393a1afc5b54caf20fe0814c367a66d
+--! Previous: sha1:36ab8b30654dcb90bac37c7bff68e2a3cc5e4e85
+--! Hash: sha1:149582fffd5ecbce3cc292102d4cb40175a806a7
 --! Message: notify
 
 -- The one way to send: notify() writes the notification and its job in the caller's transaction.

@@ -1,5 +1,5 @@
---! Previous: sha1:5f472ad1b393a1afc5b54caf20fe0814c367a66d
---! Hash: sha1:895625b980b9ebbe5bac843e15a37dbe0b02a041
+--! Previous: sha1:149582fffd5ecbce3cc292102d4cb40175a806a7
+--! Hash: sha1:f349bcbe3aaed8cddee5f996b98cacfcd15902d4
 --! Message: deliveries
 
 -- The worker's half: fan out, claim, record, settle. One statement a step, so that a crash loses none.

@@ -1,5 +1,5 @@
---! Previous: sha1:895625b980b9ebbe5bac843e15a37dbe0b02a041
---! Hash: sha1:eb97e2cfd149d4a78d746689477f9286e748a478
+--! Previous: sha1:f349bcbe3aaed8cddee5f996b98cacfcd15902d4
+--! Hash: sha1:824b254e77d080e891f7e83d473ad308208c479b
 --! Message: sweep deliveries
 
 -- What a dead worker left behind: taken up each minute by the task sweep_deliveries.

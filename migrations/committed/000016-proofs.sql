@@ -1,5 +1,5 @@
---! Previous: sha1:eb97e2cfd149d4a78d746689477f9286e748a478
---! Hash: sha1:b2560f2c42e50210077c4005ee767a40803dfb7a
+--! Previous: sha1:824b254e77d080e891f7e83d473ad308208c479b
+--! Hash: sha1:b9a2e7b964ff1db6bf185fde5a4892928f412420
 --! Message: proofs
 
 -- Proving an address, and getting in again by it. Links and codes are made by the task that sends

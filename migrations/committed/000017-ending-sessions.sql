@@ -1,5 +1,5 @@
---! Previous: sha1:b2560f2c42e50210077c4005ee767a40803dfb7a
---! Hash: sha1:0111c7983b475d0574f346a880a58fb7bbbf4404
+--! Previous: sha1:b9a2e7b964ff1db6bf185fde5a4892928f412420
+--! Hash: sha1:0c37267455b2be28ce1af8e8ae2782a9b05de240
 --! Message: ending sessions
 
 -- Ending one session, the others, or all; and telling the API processes, which close their sockets.

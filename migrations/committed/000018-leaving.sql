@@ -1,5 +1,5 @@
---! Previous: sha1:0111c7983b475d0574f346a880a58fb7bbbf4404
---! Hash: sha1:5fff8fed1baaad5718acc24c9b3d03cfbf692bd0
+--! Previous: sha1:0c37267455b2be28ce1af8e8ae2782a9b05de240
+--! Hash: sha1:5482add718df34d391af5bddd63ed61d4ef2eecd
 --! Message: leaving
 
 -- Taking one's data along, and closing the account.

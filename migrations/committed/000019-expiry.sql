@@ -1,5 +1,5 @@
---! Previous: sha1:5fff8fed1baaad5718acc24c9b3d03cfbf692bd0
---! Hash: sha1:1bfa553441ceb5b6d34c78968e1f37ea8bf2466f
+--! Previous: sha1:5482add718df34d391af5bddd63ed61d4ef2eecd
+--! Hash: sha1:33fbc38e364c9b19c6bda204207d882e4c9a7b8f
 --! Message: expiry
 
 -- What has had its time is deleted, a little at a time. By the task delete_expired, each hour.

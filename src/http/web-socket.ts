@@ -3,11 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Context } from "graphql-ws";
 import { type Extra, useServer } from "graphql-ws/use/ws";
 import type { Pool } from "pg";
-import {
-  type GrafservBase,
-  makeGraphQLWSConfig,
-  normalizeConnectionParams,
-} from "postgraphile/grafserv";
+import { type GrafservBase, makeGraphQLWSConfig } from "postgraphile/grafserv";
 import { WebSocketServer } from "ws";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
@@ -42,8 +38,7 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
       connectionInitWaitTimeout: 10_000,
       onConnect: async ({ connectionParams, extra }: Context<Record<string, unknown>, Extra>) => {
         try {
-          const { authorization } = normalizeConnectionParams(connectionParams) ?? {};
-          const identity = accessTokens.authenticate(authorization);
+          const identity = accessTokens.authenticate(authorizationOf(connectionParams));
           // Watched before it is asked about: an end between the two is not missed.
           closeWithSession(extra.socket, identity, options);
           if (identity.sessionId !== undefined) await verifySession(pool, identity.settings);
@@ -76,6 +71,13 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
       await graphql.dispose();
     },
   };
+}
+
+/** As it was sent: what is there and is no bearer token must be refused, not overlooked. */
+function authorizationOf(connectionParams: Record<string, unknown> | undefined): unknown {
+  const entries = Object.entries(connectionParams ?? {});
+  const found = entries.find(([name]) => name.toLowerCase() === "authorization");
+  return found?.[1] ?? undefined;
 }
 
 /** A socket ends with its token and with its session, whichever is first. */

@@ -77,4 +77,14 @@ describe("me and updateMe", () => {
     });
     expect(all.data.user.email).toBe(other.email);
   });
+
+  it("an operator finds a user by e-mail address, whatever its case", async () => {
+    const { email, userId } = await api.signUp();
+    const operator = await api.signUpOperator();
+    const { data } = await api.graphql(
+      `{ users(filter: {email: {equalToInsensitive: "${email.toUpperCase()}"}}) { nodes { id } } }`,
+      { token: operator.token },
+    );
+    expect(data.users.nodes).toEqual([{ id: userId }]);
+  });
 });

@@ -141,6 +141,7 @@ describe("a WebSocket", () => {
   it.each([
     ["a bad token", async () => "Bearer nonsense"],
     ["no bearer", async () => "nonsense"],
+    ["an authorization that is no text", async () => ({ Bearer: "x" }) as unknown as string],
     [
       "the token of a session that has ended",
       async () => {
