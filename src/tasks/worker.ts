@@ -86,15 +86,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
 }
 
+/** Google, or an emulator: the one that is named, or in development the one of this machine. */
 function messagingConfig(config: Config): Parameters<typeof createMessaging>[0] {
-  return config.fcmEmulatorHost !== undefined
-    ? { kind: "emulator", host: config.fcmEmulatorHost }
-    : {
-        kind: "google",
-        ...(config.firebaseServiceAccount
-          ? { serviceAccountPath: config.firebaseServiceAccount }
-          : {}),
-      };
+  const { fcmEmulatorHost, firebaseServiceAccount, fcmEmulatorPort, production } = config;
+  if (fcmEmulatorHost !== undefined) return { kind: "emulator", host: fcmEmulatorHost };
+  if (firebaseServiceAccount !== undefined) {
+    return { kind: "google", serviceAccountPath: firebaseServiceAccount };
+  }
+  return production
+    ? { kind: "google" }
+    : { kind: "emulator", host: `127.0.0.1:${fcmEmulatorPort}` };
 }
 
 async function databaseFault(pool: ReturnType<typeof createPool>): Promise<string | undefined> {

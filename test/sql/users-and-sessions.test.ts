@@ -125,16 +125,21 @@ describe("what a user may change", () => {
 });
 
 describe("app_private", () => {
-  it.each(["user_secrets", "user_tokens", "operators", "refresh_tokens", "oauth2_tokens"])(
-    "%s is closed to every role of a request",
-    async (table) => {
-      for (const actor of ["anonymous", { user: owner }, { operator }] as const) {
-        await expect(
-          as(database, actor, (db) => db.query(`select * from app_private.${table}`)),
-        ).rejects.toMatchObject({ code: "42501" });
-      }
-    },
-  );
+  it.each([
+    "user_secrets",
+    "user_tokens",
+    "operators",
+    "refresh_tokens",
+    "oauth2_tokens",
+    "attempts",
+    "security_events",
+  ])("%s is closed to every role of a request", async (table) => {
+    for (const actor of ["anonymous", { user: owner }, { operator }] as const) {
+      await expect(
+        as(database, actor, (db) => db.query(`select * from app_private.${table}`)),
+      ).rejects.toMatchObject({ code: "42501" });
+    }
+  });
 
   it("its functions are closed to every role of a request", async () => {
     const { rows } = await database.owner.query<{ call: string }>(
