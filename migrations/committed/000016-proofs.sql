@@ -1,5 +1,5 @@
 --! Previous: sha1:824b254e77d080e891f7e83d473ad308208c479b
---! Hash: sha1:b9a2e7b964ff1db6bf185fde5a4892928f412420
+--! Hash: sha1:04567aabea0c2760714724fcac4724b94b3a3cc1
 --! Message: proofs
 
 -- Proving an address, and getting in again by it. Links and codes are made by the task that sends
@@ -297,30 +297,46 @@ language plpgsql volatile security definer set search_path = pg_catalog, public,
 as $$
 declare
   v_wait int;
-  v_user app_public.users;
 begin
   v_wait := greatest(
     app_private.count_attempt('proof', lower(identifier), factor),
     app_private.count_attempt('proof_by_ip', coalesce(client ->> 'ip', ''), factor)
   );
-  if v_wait > 0 then
-    return v_wait;
-  end if;
-  select * into v_user
-  from app_public.users u where u.id = app_private.user_by_identifier(identifier);
-  if found then
-    perform app_private.request_proof(
-      v_user.id,
-      'password_reset',
-      case when position('@' in identifier) > 0 then v_user.email::text else v_user.phone end
+  if v_wait = 0 then
+    -- Whether somebody has this identifier is looked up by the worker: here it would show in the time.
+    perform graphile_worker.add_job(
+      'users__start_password_reset',
+      json_build_object('identifier', identifier, 'client', client),
+      max_attempts := 8
     );
-    perform app_private.log_security_event('password_reset_requested', v_user.id, null, client);
   end if;
-  return 0;
+  return v_wait;
 end;
 $$;
 comment on function app_private.request_password_reset(text, jsonb, double precision) is
-  'Sends a link to reset the password, good for 30 minutes, where somebody has this identifier; the answer is the same. Seconds to wait, or 0.';
+  'Has a link sent that resets the password, where somebody has this identifier; answer and time are the same. Seconds to wait, or 0.';
+
+create or replace function app_private.start_password_reset(identifier text, client jsonb) returns void
+language plpgsql volatile
+as $$
+declare
+  v_user app_public.users;
+begin
+  select * into v_user
+  from app_public.users u where u.id = app_private.user_by_identifier(identifier);
+  if not found then
+    return;
+  end if;
+  perform app_private.request_proof(
+    v_user.id,
+    'password_reset',
+    case when position('@' in identifier) > 0 then v_user.email::text else v_user.phone end
+  );
+  perform app_private.log_security_event('password_reset_requested', v_user.id, null, client);
+end;
+$$;
+comment on function app_private.start_password_reset(text, jsonb) is
+  'The worker''s half of request_password_reset: a link, good for 30 minutes, to who has this identifier.';
 
 create or replace function app_private.set_password(
   user_id int, password_hash text, keep_session_id int, reason text

@@ -1,5 +1,5 @@
---! Previous: sha1:b9a2e7b964ff1db6bf185fde5a4892928f412420
---! Hash: sha1:0c37267455b2be28ce1af8e8ae2782a9b05de240
+--! Previous: sha1:04567aabea0c2760714724fcac4724b94b3a3cc1
+--! Hash: sha1:7f1fbee315d1b6c3c55627db4524126bd9b18e14
 --! Message: ending sessions
 
 -- Ending one session, the others, or all; and telling the API processes, which close their sockets.

@@ -1,5 +1,5 @@
---! Previous: sha1:0c37267455b2be28ce1af8e8ae2782a9b05de240
---! Hash: sha1:5482add718df34d391af5bddd63ed61d4ef2eecd
+--! Previous: sha1:7f1fbee315d1b6c3c55627db4524126bd9b18e14
+--! Hash: sha1:a454f73606093820a4dd16e1a68f998ff859caea
 --! Message: leaving
 
 -- Taking one's data along, and closing the account.

@@ -1,5 +1,5 @@
---! Previous: sha1:5482add718df34d391af5bddd63ed61d4ef2eecd
---! Hash: sha1:33fbc38e364c9b19c6bda204207d882e4c9a7b8f
+--! Previous: sha1:a454f73606093820a4dd16e1a68f998ff859caea
+--! Hash: sha1:b63121b1b05fa8699b48e3232168c92e5fb2d9b7
 --! Message: expiry
 
 -- What has had its time is deleted, a little at a time. By the task delete_expired, each hour.
