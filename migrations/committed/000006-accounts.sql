@@ -1,5 +1,5 @@
 --! Previous: sha1:7d349a512c9bd1c9947402692ae1f9cd8d6574a7
---! Hash: sha1:f70997065fab42380dd204f2bd2a2a1b487fb7f8
+--! Hash: sha1:2775fa294b1dc00ad73cc3d97f9edd907ef21751
 --! Message: accounts
 
 -- Sign-up, log-in and log-out. Node hashes and compares passwords and makes the tokens; all else is here.
@@ -63,11 +63,15 @@ create or replace function app_private.log_in_target(identifier text, client jso
 language sql immutable parallel safe
 as $$
   -- The account and the address together: a stranger elsewhere cannot make a user wait.
-  select coalesce(client ->> 'ip', '') || ' ' || lower(
-    case
-      when position('@' in identifier) > 0 then app_hidden.normalize_email(identifier)::text
-      else app_hidden.normalize_phone(identifier)
-    end
+  select concat_ws(
+    ' ',
+    client ->> 'ip',
+    lower(
+      case
+        when position('@' in identifier) > 0 then app_hidden.normalize_email(identifier)::text
+        else app_hidden.normalize_phone(identifier)
+      end
+    )
   );
 $$;
 comment on function app_private.log_in_target(text, jsonb) is 'What attempts to log in are counted by.';

@@ -1,5 +1,5 @@
---! Previous: sha1:f70997065fab42380dd204f2bd2a2a1b487fb7f8
---! Hash: sha1:c8b8cdcb18b0e0b6616ff6cd0c4fe1472bce4c23
+--! Previous: sha1:2775fa294b1dc00ad73cc3d97f9edd907ef21751
+--! Hash: sha1:fb8aa1217ebeba4c77f8427b835aad18819c914b
 --! Message: items
 
 -- Items: the simplest table there is, and the pattern for yours.

@@ -1,5 +1,5 @@
---! Previous: sha1:c8b8cdcb18b0e0b6616ff6cd0c4fe1472bce4c23
---! Hash: sha1:53e72059030fcd78e1510184460569a3176f4076
+--! Previous: sha1:fb8aa1217ebeba4c77f8427b835aad18819c914b
+--! Hash: sha1:8512e4de9eb94f65962c8d801c13091c92ce47ac
 --! Message: device tokens
 
 -- The addresses of phones and browsers. A token belongs to who holds the phone now.

@@ -1,5 +1,5 @@
---! Previous: sha1:53e72059030fcd78e1510184460569a3176f4076
---! Hash: sha1:80d66057e898788aa45b385f867e437119221de2
+--! Previous: sha1:8512e4de9eb94f65962c8d801c13091c92ce47ac
+--! Hash: sha1:da5d7709b3097c57cc415c34204b6c78c8357a82
 --! Message: oauth2 credentials
 
 -- Sign-in with others. An identity is (provider, subject), never the e-mail address.

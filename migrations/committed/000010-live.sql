@@ -1,5 +1,5 @@
---! Previous: sha1:80d66057e898788aa45b385f867e437119221de2
---! Hash: sha1:f61887dd317b1312c81d203dfacb5e22c93f1c8e
+--! Previous: sha1:da5d7709b3097c57cc415c34204b6c78c8357a82
+--! Hash: sha1:c962fe7840bcf3f370101227703aa9c7df1e821c
 --! Message: live
 
 -- Live events: ids only, on one channel; each API process listens once and routes to its subscribers,

@@ -1,5 +1,5 @@
---! Previous: sha1:f61887dd317b1312c81d203dfacb5e22c93f1c8e
---! Hash: sha1:733c3a22d9268952b7e7f8a3171104926d0b3950
+--! Previous: sha1:c962fe7840bcf3f370101227703aa9c7df1e821c
+--! Hash: sha1:b520af59ef684ab0aa7b1022865ee29c6c6ebc8a
 --! Message: notifications
 
 -- What was to be said, to whom it was said, and what became of it on each phone.

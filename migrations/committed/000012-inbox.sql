@@ -1,5 +1,5 @@
---! Previous: sha1:733c3a22d9268952b7e7f8a3171104926d0b3950
---! Hash: sha1:36ab8b30654dcb90bac37c7bff68e2a3cc5e4e85
+--! Previous: sha1:b520af59ef684ab0aa7b1022865ee29c6c6ebc8a
+--! Hash: sha1:9609f20bbdf7cc9c0e8704ca7d66e3ef627b2be7
 --! Message: inbox
 
 -- What a user sees of notifications and does with them.

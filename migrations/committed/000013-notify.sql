@@ -1,5 +1,5 @@
---! Previous: sha1:36ab8b30654dcb90bac37c7bff68e2a3cc5e4e85
---! Hash: sha1:149582fffd5ecbce3cc292102d4cb40175a806a7
+--! Previous: sha1:9609f20bbdf7cc9c0e8704ca7d66e3ef627b2be7
+--! Hash: sha1:9d2b454a953e09c74bc32f8dcea308438f4d24c7
 --! Message: notify
 
 -- The one way to send: notify() writes the notification and its job in the caller's transaction.

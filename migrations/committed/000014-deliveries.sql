@@ -1,5 +1,5 @@
---! Previous: sha1:149582fffd5ecbce3cc292102d4cb40175a806a7
---! Hash: sha1:f349bcbe3aaed8cddee5f996b98cacfcd15902d4
+--! Previous: sha1:9d2b454a953e09c74bc32f8dcea308438f4d24c7
+--! Hash: sha1:1e2e73747c842ecf986cc12e5d1ad5ddd863de21
 --! Message: deliveries
 
 -- The worker's half: fan out, claim, record, settle. One statement a step, so that a crash loses none.

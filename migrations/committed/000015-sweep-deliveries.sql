@@ -1,5 +1,5 @@
---! Previous: sha1:f349bcbe3aaed8cddee5f996b98cacfcd15902d4
---! Hash: sha1:824b254e77d080e891f7e83d473ad308208c479b
+--! Previous: sha1:1e2e73747c842ecf986cc12e5d1ad5ddd863de21
+--! Hash: sha1:dbb18d1a53aeb90b292b402ddb54d737acdf9479
 --! Message: sweep deliveries
 
 -- What a dead worker left behind: taken up each minute by the task sweep_deliveries.

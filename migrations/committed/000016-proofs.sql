@@ -1,5 +1,5 @@
---! Previous: sha1:824b254e77d080e891f7e83d473ad308208c479b
---! Hash: sha1:04567aabea0c2760714724fcac4724b94b3a3cc1
+--! Previous: sha1:dbb18d1a53aeb90b292b402ddb54d737acdf9479
+--! Hash: sha1:b2ab8f5607055505ea8f916e6e057bd019322758
 --! Message: proofs
 
 -- Proving an address, and getting in again by it. Links and codes are made by the task that sends

@@ -1,5 +1,5 @@
---! Previous: sha1:04567aabea0c2760714724fcac4724b94b3a3cc1
---! Hash: sha1:7f1fbee315d1b6c3c55627db4524126bd9b18e14
+--! Previous: sha1:b2ab8f5607055505ea8f916e6e057bd019322758
+--! Hash: sha1:33f096274d1cc39420e2332fc3642f0695584e5c
 --! Message: ending sessions
 
 -- Ending one session, the others, or all; and telling the API processes, which close their sockets.

@@ -1,5 +1,5 @@
---! Previous: sha1:7f1fbee315d1b6c3c55627db4524126bd9b18e14
---! Hash: sha1:a454f73606093820a4dd16e1a68f998ff859caea
+--! Previous: sha1:33f096274d1cc39420e2332fc3642f0695584e5c
+--! Hash: sha1:ad1ad271ff0b64ff2e0965242e13a6c0fd1413c3
 --! Message: leaving
 
 -- Taking one's data along, and closing the account.

@@ -1,5 +1,5 @@
---! Previous: sha1:a454f73606093820a4dd16e1a68f998ff859caea
---! Hash: sha1:b63121b1b05fa8699b48e3232168c92e5fb2d9b7
+--! Previous: sha1:ad1ad271ff0b64ff2e0965242e13a6c0fd1413c3
+--! Hash: sha1:12fcd1ecec420707e897b98d5ece972a6bf13cf6
 --! Message: expiry
 
 -- What has had its time is deleted, a little at a time. By the task delete_expired, each hour.

@@ -42,6 +42,22 @@ describe("logging in", () => {
     expect(wrong.errors[0]?.extensions.code).toBe("UNAUTHENTICATED");
   });
 
+  it.each([
+    ["", "UNAUTHENTICATED"],
+    [" ", "UNAUTHENTICATED"],
+    ["@", "UNAUTHENTICATED"],
+    ["' or 1=1 --", "UNAUTHENTICATED"],
+    ["x".repeat(50_000), "UNAUTHENTICATED"],
+    ["\0", "BAD_USER_INPUT"],
+  ])("with the identifier %j is %s", async (identifier, code) => {
+    for (const password of ["", "x", "p".repeat(20_000)]) {
+      const { errors } = await api.graphql(LOG_IN, {
+        variables: { input: { identifier, password } },
+      });
+      expect(errors[0]?.extensions.code).toBe(code);
+    }
+  });
+
   it("of a deleted user is refused, and the address is free again", async () => {
     const { email, userId, token } = await api.signUp();
     await api.database.owner.query("update app_public.users set deleted_at = now() where id = $1", [
