@@ -22,7 +22,7 @@ export interface Credentials {
   ): Promise<void>;
 }
 
-/** The functions of migration 000016 that need a password hashed or a code keyed. */
+/** The functions of migrations 000016, 000017 and 000019 that need a password hashed or a code keyed. */
 export function createCredentials(options: AccountOptions & { codeKey: Buffer }): Credentials {
   const { pool, rateLimitFactor, codeKey } = options;
 

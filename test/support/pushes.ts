@@ -1,6 +1,8 @@
+import { afterAll, beforeAll } from "vitest";
 import { createUser } from "./actors.ts";
-import type { TestDatabase } from "./database.ts";
+import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { until } from "./until.ts";
+import { startTestWorker, type TestWorker } from "./worker.ts";
 
 /** What the ledger says of a notification. */
 export interface Ledger {
@@ -11,8 +13,30 @@ export interface Ledger {
 
 export const FINAL = ["sent", "partial", "failed", "no_devices", "canceled", "expired"];
 
+/**
+ * A database with a worker of its own for a test file; to be called at its top, and to be read once
+ * the tests run.
+ */
+export function usePushes() {
+  const used = {} as {
+    database: TestDatabase;
+    worker: TestWorker;
+    pushes: ReturnType<typeof createPushes>;
+  };
+  beforeAll(async () => {
+    used.database = await createTestDatabase();
+    used.worker = await startTestWorker(used.database);
+    used.pushes = createPushes(used.database);
+  });
+  afterAll(async () => {
+    await used.worker.stop();
+    await used.database.drop();
+  });
+  return used;
+}
+
 /** Users with devices, notifications to them, and a look at the ledger, in one database. */
-export function createPushes(database: TestDatabase) {
+function createPushes(database: TestDatabase) {
   let counter = 0;
 
   /** A user with one device for each of these token prefixes. */

@@ -1,62 +1,48 @@
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { createPushes } from "../support/pushes.ts";
+import { describe, expect, it } from "vitest";
+import { usePushes } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
-import { startTestWorker, type TestWorker } from "../support/worker.ts";
 
-let database: TestDatabase;
-let worker: TestWorker;
-let pushes: ReturnType<typeof createPushes>;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  worker = await startTestWorker(database);
-  pushes = createPushes(database);
-});
-afterAll(async () => {
-  await worker.stop();
-  await database.drop();
-});
+const used = usePushes();
 
 describe("the sweeper", () => {
   it("takes up the leases of a worker that died, and keeps at most once its word", async () => {
     const results: Record<string, string> = {};
     for (const guarantee of ["at_least_once", "at_most_once"]) {
-      const { id } = await pushes.userWithDevices("orphan");
-      const { rows } = await database.owner.query(
+      const { id } = await used.pushes.userWithDevices("orphan");
+      const { rows } = await used.database.owner.query(
         "select id from app_private.notify($1, 'e', 'm', send_at => now() + interval '1 hour', delivery => $2)",
         [[id], guarantee],
       );
-      await database.owner.query(
+      await used.database.owner.query(
         `insert into app_public.notification_recipients (notification_id, user_id) values ($1, $2)`,
         [rows[0].id, id],
       );
-      await database.owner.query(
+      await used.database.owner.query(
         `insert into app_public.notification_deliveries
            (notification_id, user_id, device_token_id, device_type, status, attempts, leased_until)
          select $1, user_id, id, device_type, 'sending', 1, now() - interval '1 second'
          from app_public.device_tokens where user_id = $2`,
         [rows[0].id, id],
       );
-      await database.owner.query(
+      await used.database.owner.query(
         `update app_public.notifications set status = 'sending', fanned_out_users = 1,
            send_at = now() - interval '5 minutes', expires_at = now() + interval '1 hour' where id = $1`,
         [rows[0].id],
       );
-      await database.owner.query("select app_private.sweep_deliveries()");
-      results[guarantee] = (await pushes.settled(rows[0].id)).deliveries[0]?.status as string;
+      await used.database.owner.query("select app_private.sweep_deliveries()");
+      results[guarantee] = (await used.pushes.settled(rows[0].id)).deliveries[0]?.status as string;
     }
     expect(results).toEqual({ at_least_once: "accepted", at_most_once: "unknown" });
   });
 
   it("an outcome that comes after the lease has gone to another is not written", async () => {
-    const { id } = await pushes.userWithDevices("fenced");
-    const { rows } = await database.owner.query(
+    const { id } = await used.pushes.userWithDevices("fenced");
+    const { rows } = await used.database.owner.query(
       "select id from app_private.notify($1, 'e', 'm', send_at => now() + interval '1 hour')",
       [[id]],
     );
-    const { rows: inserted } = await database.owner.query(
+    const { rows: inserted } = await used.database.owner.query(
       `insert into app_public.notification_deliveries
          (notification_id, user_id, device_token_id, device_type, status, attempts, leased_until)
        select $1, user_id, id, device_type, 'sending', 2, now() + interval '1 minute'
@@ -65,7 +51,7 @@ describe("the sweeper", () => {
     );
     const record = async (attempts: number) =>
       (
-        await database.owner.query("select app_private.record_deliveries($1) as count", [
+        await used.database.owner.query("select app_private.record_deliveries($1) as count", [
           JSON.stringify([{ id: inserted[0].id, attempts, status: "accepted", message_id: "m" }]),
         ])
       ).rows[0].count;
@@ -77,81 +63,81 @@ describe("the sweeper", () => {
 
 describe("the worker", () => {
   it("is ready while its database is there", async () => {
-    expect((await fetch(`${worker.opsUrl}/ready`)).status).toBe(200);
-    expect((await fetch(`${worker.opsUrl}/live`)).status).toBe(200);
+    expect((await fetch(`${used.worker.opsUrl}/ready`)).status).toBe(200);
+    expect((await fetch(`${used.worker.opsUrl}/live`)).status).toBe(200);
   });
 
   it("a job with a wrong payload fails with what is wrong, and the others go on", async () => {
-    await database.owner.query(
+    await used.database.owner.query(
       "select graphile_worker.add_job('fan_out_notification', '{\"notificationId\": \"x\"}', max_attempts := 1)",
     );
     const { rows } = await until(
       () =>
-        database.owner.query(
+        used.database.owner.query(
           `select last_error from graphile_worker._private_jobs where max_attempts = 1 and last_error is not null`,
         ),
       ({ rowCount }) => rowCount === 1,
     );
     expect(rows[0].last_error).toContain("notificationId");
-    const { id } = await pushes.userWithDevices("phone");
-    expect((await pushes.settled(await pushes.notify([id]))).status).toBe("sent");
+    const { id } = await used.pushes.userWithDevices("phone");
+    expect((await used.pushes.settled(await used.pushes.notify([id]))).status).toBe("sent");
   });
 });
 
 describe("a database that goes away while FCM has the messages", () => {
   it("loses no outcome, and nothing is sent twice", async () => {
-    const { id } = await pushes.userWithDevices();
-    await database.owner.query(
+    const { id } = await used.pushes.userWithDevices();
+    await used.database.owner.query(
       `insert into app_public.device_tokens (user_id, token, device_type)
        select $1, 'cut-' || n, 'web' from generate_series(1, 400) n`,
       [id],
     );
-    const client = new pg.Client({ connectionString: database.superuserUrl });
+    const client = new pg.Client({ connectionString: used.database.superuserUrl });
     await client.connect();
-    const notificationId = await pushes.notify([id]);
-    await worker.emulator.phones.nextMessage("cut-1", 5000);
+    const notificationId = await used.pushes.notify([id]);
+    await used.worker.emulator.phones.nextMessage("cut-1", 5000);
     const { rowCount } = await client.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
        where application_name = 'howdah worker' and datname = current_database()`,
     );
     expect(rowCount).toBeGreaterThan(0);
     await client.end();
-    const { status, deliveries } = await pushes.settled(notificationId, 30_000);
+    const { status, deliveries } = await used.pushes.settled(notificationId, 30_000);
     expect(status).toBe("sent");
     expect(deliveries).toHaveLength(400);
     for (let n = 1; n <= 400; n += 1) {
-      expect(worker.emulator.phones.messages(`cut-${n}`)).toHaveLength(1);
+      expect(used.worker.emulator.phones.messages(`cut-${n}`)).toHaveLength(1);
     }
   }, 40_000);
 });
 
 describe("delete_expired", () => {
   it("deletes what has had its time in batches, and keeps the rest", async () => {
-    const { id } = await pushes.userWithDevices();
-    await database.owner.query(
+    const { id } = await used.pushes.userWithDevices();
+    await used.database.owner.query(
       `insert into app_private.security_events (user_id, kind, created_at)
        select $1, 'logged_in', now() - interval '91 days' from generate_series(1, 2500)`,
       [id],
     );
-    await database.owner.query(
+    await used.database.owner.query(
       `insert into app_private.security_events (user_id, kind, created_at)
        values ($1, 'logged_in', now() - interval '89 days')`,
       [id],
     );
-    await database.owner.query(
+    await used.database.owner.query(
       `insert into app_public.sessions (user_id, revoked_at, revoked_reason, expires_at) values
          ($1, now() - interval '91 days', 'log_out', now()), ($1, null, null, now() - interval '8 days'),
          ($1, null, null, now() + interval '1 day')`,
       [id],
     );
-    await database.owner.query(
+    await used.database.owner.query(
       `insert into app_private.attempts (kind, key, last_attempt_at)
        values ('log_in', sha256('old'), now() - interval '2 days'), ('log_in', sha256('new'), now())`,
     );
-    await database.owner.query("select graphile_worker.add_job('delete_expired')");
+    await used.database.owner.query("select graphile_worker.add_job('delete_expired')");
     const left = async () =>
       (
-        await database.owner.query(
+        await used.database.owner.query(
           `select (select count(*)::int from app_private.security_events where user_id = $1) as events,
              (select count(*)::int from app_public.sessions where user_id = $1) as sessions,
              (select count(*)::int from app_private.attempts) as attempts`,

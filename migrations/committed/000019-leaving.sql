@@ -1,5 +1,5 @@
---! Previous: sha1:33f096274d1cc39420e2332fc3642f0695584e5c
---! Hash: sha1:ad1ad271ff0b64ff2e0965242e13a6c0fd1413c3
+--! Previous: sha1:ec4e02695f47b62b5578177f89658755d92b27a5
+--! Hash: sha1:088d743fdb2b793d3d49384a6d545e4199df5cd3
 --! Message: leaving
 
 -- Taking one's data along, and closing the account.

@@ -1,5 +1,5 @@
---! Previous: sha1:b2ab8f5607055505ea8f916e6e057bd019322758
---! Hash: sha1:33f096274d1cc39420e2332fc3642f0695584e5c
+--! Previous: sha1:6f756b980dc3aed58cc031e49100470e18cc2973
+--! Hash: sha1:ec4e02695f47b62b5578177f89658755d92b27a5
 --! Message: ending sessions
 
 -- Ending one session, the others, or all; and telling the API processes, which close their sockets.

@@ -1,5 +1,5 @@
---! Previous: sha1:ad1ad271ff0b64ff2e0965242e13a6c0fd1413c3
---! Hash: sha1:12fcd1ecec420707e897b98d5ece972a6bf13cf6
+--! Previous: sha1:088d743fdb2b793d3d49384a6d545e4199df5cd3
+--! Hash: sha1:65f5dd63c367db00cb539db23a8af8245412d49b
 --! Message: expiry
 
 -- What has had its time is deleted, a little at a time. By the task delete_expired, each hour.
