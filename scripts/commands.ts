@@ -1,6 +1,9 @@
 import pg from "pg";
 import { minimist } from "zx";
-import { ConfigError, loadConfig } from "../src/config.ts";
+import { credentialsKeys } from "../src/auth/keys.ts";
+import { PROVIDER_TOKENS, rotateProviderTokens } from "../src/auth/provider-tokens.ts";
+import { createKeyring } from "../src/auth/sealing.ts";
+import { type Config, ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
 import { startFault } from "../src/processes/run.ts";
 
@@ -12,7 +15,7 @@ class CommandError extends Error {
 interface Command {
   usage: string;
   help: string;
-  run(database: pg.Client, args: string[]): Promise<void>;
+  run(database: pg.Client, args: string[], config: Config): Promise<void>;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -35,6 +38,15 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       const id = await userByEmail(database, email);
       await database.query("delete from app_private.operators where user_id = $1", [id]);
       console.log(`User ${id} is no operator.`);
+    },
+  },
+  "credentials:rotate": {
+    usage: "credentials:rotate",
+    help: "encrypts providers' tokens anew with CREDENTIALS_KEY, after which CREDENTIALS_PREVIOUS_KEYS can go",
+    async run(database, _args, config) {
+      const keyring = createKeyring(await credentialsKeys(config), PROVIDER_TOKENS);
+      const count = await rotateProviderTokens(database, keyring);
+      console.log(`${count} credentials were encrypted anew.`);
     },
   },
   deliveries: {
@@ -78,7 +90,7 @@ export async function main(): Promise<void> {
     return;
   }
   try {
-    await withDatabase((database) => command.run(database, args));
+    await withDatabase((database, config) => command.run(database, args, config));
   } catch (error) {
     if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
     console.error(error.message);
@@ -86,7 +98,9 @@ export async function main(): Promise<void> {
   }
 }
 
-async function withDatabase(run: (database: pg.Client) => Promise<void>): Promise<void> {
+async function withDatabase(
+  run: (database: pg.Client, config: Config) => Promise<void>,
+): Promise<void> {
   const config = loadConfig("howdah", process.env);
   await using stack = new AsyncDisposableStack();
   try {
@@ -95,7 +109,7 @@ async function withDatabase(run: (database: pg.Client) => Promise<void>): Promis
     const database = new pg.Client({ connectionString: connections.ownerUrl });
     await database.connect();
     stack.defer(() => database.end());
-    await run(database);
+    await run(database, config);
   } catch (error) {
     if (error instanceof CommandError) throw error;
     throw new CommandError(startFault(error, config), { cause: error });

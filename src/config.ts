@@ -1,6 +1,16 @@
-import { createPrivateKey } from "node:crypto";
 import { resolve } from "node:path";
 import { z } from "zod";
+import {
+  httpUrl,
+  isKey,
+  list,
+  origins,
+  pem,
+  port,
+  postgresUrl,
+  providerUrl,
+  redirects,
+} from "./config-values.ts";
 
 /**
  * The settings of a process, parsed. The environment is read here and nowhere else; names, defaults
@@ -26,6 +36,12 @@ export interface Config {
   jwtAudience: string;
   /** 32 bytes, base64: encrypts provider tokens, keys the HMAC of codes. Undefined: generated. */
   credentialsKey: string | undefined;
+  /** Older ones, newest first: what they encrypted can still be read. */
+  credentialsPreviousKeys: string[];
+  /** Exact return URLs after sign-in with a provider. */
+  allowedRedirects: string[];
+  /** A provider is on where it is here. */
+  providers: { [name in ProviderName]?: ProviderConfig };
   /** No tokens at sign-up before an address is verified, and no telling whether it was taken. */
   signUpConfirmation: boolean;
   /** Multiplies every limit on attempts. */
@@ -41,6 +57,19 @@ export interface Config {
   smsWebhook: { url: string; secret: string } | undefined;
   /** Drain deadline, seconds. */
   shutdownSeconds: number;
+}
+
+/** Who may vouch for a user: the enum oauth2_provider of the schema. */
+export const PROVIDER_NAMES = ["google", "github", "facebook"] as const;
+export type ProviderName = (typeof PROVIDER_NAMES)[number];
+
+export interface ProviderConfig {
+  clientId: string;
+  clientSecret: string;
+  /** Issuer (Google), or where people log in. */
+  baseUrl: string;
+  /** Where the API is asked; Google says so itself. */
+  apiUrl: string;
 }
 
 /** What a process needs of the settings: in production each insists on its own. */
@@ -64,50 +93,6 @@ export function loadConfig(processName: ProcessName, environment: NodeJS.Process
   }
   return toConfig(parsed.data);
 }
-
-const port = (fallback: number) =>
-  z.coerce
-    .number("must be a port number")
-    .int("must be a port number")
-    .min(0, "must be a port number, 0 to 65535")
-    .max(65535, "must be a port number, 0 to 65535")
-    .default(fallback);
-
-const postgresUrl = z
-  .string()
-  .refine(
-    (value) => /^postgres(ql)?:\/\//.test(value) && URL.canParse(value),
-    "must be a URL like postgres://user:password@host:5432/database",
-  )
-  .optional();
-
-const httpUrl = z
-  .string()
-  .refine(
-    (value) => /^https?:\/\//.test(value) && URL.canParse(value),
-    "must be an http or https URL",
-  );
-
-const list = z
-  .string()
-  .default("")
-  .transform((value) =>
-    value
-      .split(",")
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== ""),
-  );
-
-const origins = list.refine(
-  (values) => values.every((value) => URL.canParse(value) && new URL(value).origin === value),
-  "must be origins like https://app.example.com, separated by commas",
-);
-
-const pem = z
-  .string()
-  .transform((value) => value.replaceAll("\\n", "\n"))
-  .refine(isP256PrivateKey, "must be the PEM of an EC P-256 private key (ES256)")
-  .optional();
 
 const variables = z.object({
   NODE_ENV: z
@@ -150,11 +135,24 @@ const variables = z.object({
   GRAPHIQL: z.enum(["on", "off"], "must be on or off").optional(),
   CREDENTIALS_KEY: z
     .string()
-    .refine(
-      (value) => Buffer.from(value, "base64").length === 32,
-      "must be 32 bytes in base64, as of `openssl rand -base64 32`",
-    )
+    .refine(isKey, "must be 32 bytes in base64, as of `openssl rand -base64 32`")
     .optional(),
+  CREDENTIALS_PREVIOUS_KEYS: list.refine(
+    (values) => values.every(isKey),
+    "must be keys of 32 bytes in base64, separated by commas",
+  ),
+  ALLOWED_REDIRECTS: redirects,
+  GOOGLE_CLIENT_ID: z.string().optional(),
+  GOOGLE_CLIENT_SECRET: z.string().optional(),
+  GOOGLE_ISSUER_URL: providerUrl("https://accounts.google.com"),
+  GITHUB_CLIENT_ID: z.string().optional(),
+  GITHUB_CLIENT_SECRET: z.string().optional(),
+  GITHUB_BASE_URL: providerUrl("https://github.com"),
+  GITHUB_API_URL: providerUrl("https://api.github.com"),
+  FACEBOOK_CLIENT_ID: z.string().optional(),
+  FACEBOOK_CLIENT_SECRET: z.string().optional(),
+  FACEBOOK_BASE_URL: providerUrl("https://www.facebook.com/v24.0"),
+  FACEBOOK_GRAPH_URL: providerUrl("https://graph.facebook.com/v24.0"),
   SIGN_UP_CONFIRMATION: z.enum(["off", "required"], "must be off or required").default("off"),
   RATE_LIMIT_FACTOR: z.coerce
     .number("must be a number")
@@ -170,11 +168,24 @@ const variables = z.object({
 
 type Variables = z.infer<typeof variables>;
 
+const PROVIDER_URLS = [
+  "GOOGLE_ISSUER_URL",
+  "GITHUB_BASE_URL",
+  "GITHUB_API_URL",
+  "FACEBOOK_BASE_URL",
+  "FACEBOOK_GRAPH_URL",
+] as const;
+
 /** What development generates or does without, and production must be given. */
 function productionFaults(processName: ProcessName, v: Variables): string[] {
   const faults: string[] = [];
   if (Boolean(v.SMS_WEBHOOK_URL) !== Boolean(v.SMS_WEBHOOK_SECRET)) {
     faults.push("SMS_WEBHOOK_URL, SMS_WEBHOOK_SECRET: set both or neither");
+  }
+  for (const name of ["GOOGLE", "GITHUB", "FACEBOOK"] as const) {
+    if (Boolean(v[`${name}_CLIENT_ID`]) !== Boolean(v[`${name}_CLIENT_SECRET`])) {
+      faults.push(`${name}_CLIENT_ID, ${name}_CLIENT_SECRET: set both or neither`);
+    }
   }
   if (v.NODE_ENV !== "production") return faults;
   const need = (name: keyof Variables, why: string) => {
@@ -193,6 +204,9 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
   }
   if (processName === "api" || processName === "worker") {
     need("CREDENTIALS_KEY", "the same for API and worker");
+  }
+  for (const name of PROVIDER_URLS) {
+    if (!v[name].startsWith("https:")) faults.push(`${name}: must be https in production`);
   }
   if (processName === "api") {
     need("AUTHENTICATOR_DATABASE_URL", "the API's connection, role howdah_authenticator");
@@ -230,6 +244,9 @@ function toConfig(v: Variables): Config {
     jwtIssuer: v.JWT_ISSUER ?? publicUrl,
     jwtAudience: v.JWT_AUDIENCE,
     credentialsKey: v.CREDENTIALS_KEY,
+    credentialsPreviousKeys: v.CREDENTIALS_PREVIOUS_KEYS,
+    allowedRedirects: v.ALLOWED_REDIRECTS,
+    providers: toProviders(v),
     signUpConfirmation: v.SIGN_UP_CONFIRMATION === "required",
     rateLimitFactor: v.RATE_LIMIT_FACTOR,
     fcmEmulatorHost: v.FCM_EMULATOR_HOST,
@@ -245,11 +262,21 @@ function toConfig(v: Variables): Config {
   };
 }
 
-function isP256PrivateKey(value: string): boolean {
-  try {
-    const key = createPrivateKey(value);
-    return key.asymmetricKeyDetails?.namedCurve === "prime256v1";
-  } catch {
-    return false;
+function toProviders(v: Variables): Config["providers"] {
+  const all = {
+    google: [v.GOOGLE_CLIENT_ID, v.GOOGLE_CLIENT_SECRET, v.GOOGLE_ISSUER_URL, v.GOOGLE_ISSUER_URL],
+    github: [v.GITHUB_CLIENT_ID, v.GITHUB_CLIENT_SECRET, v.GITHUB_BASE_URL, v.GITHUB_API_URL],
+    facebook: [
+      v.FACEBOOK_CLIENT_ID,
+      v.FACEBOOK_CLIENT_SECRET,
+      v.FACEBOOK_BASE_URL,
+      v.FACEBOOK_GRAPH_URL,
+    ],
+  } as const;
+  const providers: Config["providers"] = {};
+  for (const name of PROVIDER_NAMES) {
+    const [clientId, clientSecret, baseUrl, apiUrl] = all[name];
+    if (clientId && clientSecret) providers[name] = { clientId, clientSecret, baseUrl, apiUrl };
   }
+  return providers;
 }

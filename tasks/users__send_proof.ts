@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { hashCode, hashLinkToken, newCode, newLinkToken } from "../src/auth/proofs.ts";
+import { hashOpaqueToken, newOpaqueToken } from "../src/auth/opaque-tokens.ts";
+import { hashCode, newCode } from "../src/auth/proofs.ts";
 import {
   passwordResetMail,
   passwordResetSms,
@@ -19,8 +20,8 @@ export default defineTask(
   }),
   async ({ userId, purpose }, { pool, sendMail, sendSms, publicUrl, codeKey }) => {
     const isCode = purpose === "phone_verification";
-    const secret = isCode ? newCode() : newLinkToken();
-    const hash = isCode ? hashCode(secret, userId, codeKey) : hashLinkToken(secret);
+    const secret = isCode ? newCode() : newOpaqueToken();
+    const hash = isCode ? hashCode(secret, userId, codeKey) : hashOpaqueToken(secret);
     const { rows } = await pool.query<{ target: string | null; first_name: string }>(
       "select target, first_name from app_private.arm_proof($1, $2, $3)",
       [userId, purpose, hash],

@@ -95,4 +95,42 @@ describe("the settings", () => {
       .toString();
     expect(faults("api", { JWT_PRIVATE_KEY: rsa })).toContain("JWT_PRIVATE_KEY: must be the PEM");
   });
+
+  it("turn a provider on with its id and secret, the real URLs being the default", () => {
+    expect(loadConfig("api", {}).providers).toEqual({});
+    const { providers, allowedRedirects } = loadConfig("api", {
+      GITHUB_CLIENT_ID: "an-id",
+      GITHUB_CLIENT_SECRET: "a-secret",
+      ALLOWED_REDIRECTS: "https://app.example.com/in, com.example.app:/in,http://localhost:3000/in",
+    });
+    expect(providers).toEqual({
+      github: {
+        clientId: "an-id",
+        clientSecret: "a-secret",
+        baseUrl: "https://github.com",
+        apiUrl: "https://api.github.com",
+      },
+    });
+    expect(allowedRedirects).toHaveLength(3);
+    expect(faults("api", { GOOGLE_CLIENT_ID: "an-id" })).toContain(
+      "GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET: set both or neither",
+    );
+    expect(
+      faults("api", { NODE_ENV: "production", GOOGLE_ISSUER_URL: "http://localhost:1" }),
+    ).toContain("GOOGLE_ISSUER_URL: must be https in production");
+  });
+
+  it.each([
+    "javascript:alert(1)",
+    "//evil.example",
+    "/in",
+    "http://app.example.com/in",
+    "https://user@app.example.com/in",
+    "https://app.example.com/in#x",
+    "https://app.example.com\\in",
+    "data:text/html,x",
+    "*",
+  ])("refuse %s as a return URL", (value) => {
+    expect(faults("api", { ALLOWED_REDIRECTS: value })).toContain("ALLOWED_REDIRECTS: must be");
+  });
 });

@@ -1,13 +1,9 @@
 import type { Pool } from "pg";
 import { ApiError } from "../errors.ts";
 import type { AccessTokenClaims, AccessTokens } from "./access-tokens.ts";
+import { hashOpaqueToken, newOpaqueToken } from "./opaque-tokens.ts";
 import { hashNewPassword, rehash, verifyPassword } from "./passwords.ts";
-import {
-  hashRefreshToken,
-  newRefreshToken,
-  openSuccessor,
-  sealSuccessor,
-} from "./refresh-tokens.ts";
+import { openSuccessor, sealSuccessor } from "./refresh-tokens.ts";
 
 /** What signing in answers; the names of OAuth 2.0 (RFC 6749, 5.1) in camel case. */
 export interface TokenResponse {
@@ -55,30 +51,23 @@ export interface AccountOptions {
   rateLimitFactor: number;
 }
 
+/** What a session is made with. */
+export interface SessionOptions {
+  accessTokens: AccessTokens;
+  issuer: string;
+  audience: string;
+  /** SIGN_UP_CONFIRMATION. */
+  confirmation: boolean;
+}
+
 /**
  * What SQL cannot do of signing in: hashing, comparing, making and signing tokens. The rest are
  * functions of app_private that only the authenticator may call (migration 000006).
  */
-export function createAccounts(
-  options: AccountOptions & {
-    accessTokens: AccessTokens;
-    issuer: string;
-    audience: string;
-    /** SIGN_UP_CONFIRMATION. */
-    confirmation: boolean;
-  },
-): Accounts {
+export function createAccounts(options: AccountOptions & SessionOptions): Accounts {
   const { pool, accessTokens, issuer, audience, confirmation, rateLimitFactor } = options;
-
-  function response(claims: AccessTokenClaims, refreshToken: string): TokenResponse {
-    return {
-      accessToken: accessTokens.sign(claims),
-      refreshToken,
-      tokenType: "Bearer",
-      userId: claims.user_id,
-      expiresIn: claims.exp - claims.iat,
-    };
-  }
+  const response = (claims: AccessTokenClaims, refreshToken: string) =>
+    tokenResponse(accessTokens, claims, refreshToken);
 
   return {
     async signUp(input, client) {
@@ -90,7 +79,7 @@ export function createAccounts(
       if (wait > 0) throw rateLimited(wait);
       const { password, deviceInfo, ...person } = input;
       const passwordHash = await hashNewPassword(password);
-      const refreshToken = newRefreshToken();
+      const refreshToken = newOpaqueToken();
       const { claims } = await one<{ claims: AccessTokenClaims | null }>(
         pool,
         "select app_private.sign_up($1, $2, $3, $4, $5, $6, $7) as claims",
@@ -104,7 +93,7 @@ export function createAccounts(
           },
           passwordHash,
           inSql(client, deviceInfo),
-          hashRefreshToken(refreshToken),
+          hashOpaqueToken(refreshToken),
           confirmation,
           issuer,
           audience,
@@ -129,7 +118,7 @@ export function createAccounts(
         await pool.query("select app_private.fail_log_in($1, $2)", [begun.user_id, inSql(client)]);
         throw wrongCredentials();
       }
-      const refreshToken = newRefreshToken();
+      const refreshToken = newOpaqueToken();
       const { claims } = await one<{ claims: AccessTokenClaims | null }>(
         pool,
         "select app_private.log_in($1, $2, $3, $4, $5, $6, $7, $8, $9) as claims",
@@ -139,7 +128,7 @@ export function createAccounts(
           begun.password_hash,
           await rehash(input.password, begun.password_hash),
           inSql(client, input.deviceInfo),
-          hashRefreshToken(refreshToken),
+          hashOpaqueToken(refreshToken),
           confirmation,
           issuer,
           audience,
@@ -150,7 +139,7 @@ export function createAccounts(
     },
 
     async refresh(refreshToken, client) {
-      const successor = newRefreshToken();
+      const successor = newOpaqueToken();
       const { outcome, current_sealed, claims, retry_after } = await one<{
         outcome: "rotated" | "repeated" | "reused" | "revoked" | "expired" | "unknown" | "limited";
         current_sealed: Buffer | null;
@@ -161,8 +150,8 @@ export function createAccounts(
         `select outcome, current_sealed, claims, retry_after
          from app_private.refresh_session($1, $2, $3, $4, $5, $6, $7)`,
         [
-          hashRefreshToken(refreshToken),
-          hashRefreshToken(successor),
+          hashOpaqueToken(refreshToken),
+          hashOpaqueToken(successor),
           sealSuccessor(successor, refreshToken),
           issuer,
           audience,
@@ -182,6 +171,20 @@ export function createAccounts(
         hint: "Log in again.",
       });
     },
+  };
+}
+
+export function tokenResponse(
+  accessTokens: AccessTokens,
+  claims: AccessTokenClaims,
+  refreshToken: string,
+): TokenResponse {
+  return {
+    accessToken: accessTokens.sign(claims),
+    refreshToken,
+    tokenType: "Bearer",
+    userId: claims.user_id,
+    expiresIn: claims.exp - claims.iat,
   };
 }
 

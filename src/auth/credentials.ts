@@ -1,8 +1,9 @@
 import { ApiError } from "../errors.ts";
 import type { Identity } from "./access-tokens.ts";
 import { type AccountOptions, type Client, inSql, one, rateLimited } from "./accounts.ts";
+import { hashOpaqueToken } from "./opaque-tokens.ts";
 import { hashNewPassword, verifyPassword } from "./passwords.ts";
-import { hashCode, hashLinkToken } from "./proofs.ts";
+import { hashCode } from "./proofs.ts";
 
 /** What a user does with their password and their proofs; each ends in one statement. */
 export interface Credentials {
@@ -75,7 +76,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       const { used } = await one<{ used: boolean }>(
         pool,
         "select app_private.reset_password($1, $2, $3) as used",
-        [hashLinkToken(token), passwordHash, inSql(client)],
+        [hashOpaqueToken(token), passwordHash, inSql(client)],
       );
       if (!used) {
         throw new ApiError("BAD_USER_INPUT", "This link is not valid any more.", {

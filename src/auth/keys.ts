@@ -33,14 +33,17 @@ export async function loadJwtKeys(config: Config): Promise<JwtKeys> {
   return { kid: thumbprint(publicKey), privateKey, publicKeys };
 }
 
-/** CREDENTIALS_KEY; development generates one and keeps it in DATA_DIR/secrets. */
-export async function credentialsKey(config: Config): Promise<string> {
-  return (
+/**
+ * CREDENTIALS_KEY, then CREDENTIALS_PREVIOUS_KEYS; development generates one and keeps it in
+ * DATA_DIR/secrets.
+ */
+export async function credentialsKeys(config: Config): Promise<[string, ...string[]]> {
+  const newest =
     config.credentialsKey ??
-    generatedSecret(config.dataDirectory, "credentials-key", () =>
+    (await generatedSecret(config.dataDirectory, "credentials-key", () =>
       randomBytes(32).toString("base64"),
-    )
-  );
+    ));
+  return [newest, ...config.credentialsPreviousKeys];
 }
 
 /** The public keys as a JSON Web Key Set (RFC 7517). */

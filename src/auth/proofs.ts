@@ -1,14 +1,5 @@
-import { createHash, createHmac, hkdfSync, randomBytes, randomInt } from "node:crypto";
-
-/** A token for a link: 256 random bits. */
-export function newLinkToken(): string {
-  return randomBytes(32).toString("base64url");
-}
-
-/** What is stored of a link's token, and what it is found by. */
-export function hashLinkToken(token: string): Buffer {
-  return createHash("sha256").update(token).digest();
-}
+import { createHmac, randomInt } from "node:crypto";
+import { deriveKey } from "./sealing.ts";
 
 /** A code to type: 6 digits. */
 export function newCode(): string {
@@ -25,7 +16,5 @@ export function hashCode(code: string, userId: number, key: Buffer): Buffer {
 
 /** The key of hashCode, from CREDENTIALS_KEY. */
 export function codeKey(credentialsKey: string): Buffer {
-  return Buffer.from(
-    hkdfSync("sha256", Buffer.from(credentialsKey, "base64"), "", "howdah verification codes", 32),
-  );
+  return deriveKey(Buffer.from(credentialsKey, "base64"), "howdah verification codes");
 }

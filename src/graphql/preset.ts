@@ -8,6 +8,7 @@ import { PostGraphileConnectionFilterPreset } from "postgraphile-plugin-connecti
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { Accounts } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
+import type { SignIn } from "../auth/sign-in.ts";
 import { createWithPgClient } from "../database/adaptor.ts";
 import { AccountsPlugin } from "./accounts-plugin.ts";
 import { createConstraintMessages } from "./constraint-messages.ts";
@@ -21,6 +22,7 @@ import { NotificationReceivedPlugin } from "./notification-received-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
+import { SignInPlugin } from "./sign-in-plugin.ts";
 import { UpdateMePlugin } from "./update-me-plugin.ts";
 
 export interface PresetOptions {
@@ -28,6 +30,7 @@ export interface PresetOptions {
   accessTokens: AccessTokens;
   accounts: Accounts;
   credentials: Credentials;
+  signIn: SignIn;
   rateLimitFactor: number;
   liveEvents: LiveEvents;
   logger: Logger;
@@ -73,6 +76,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       NotFoundPlugin,
       AccountsPlugin,
       CredentialsPlugin,
+      SignInPlugin,
       UpdateMePlugin,
       NotificationReceivedPlugin,
       constraints.plugin,

@@ -6,6 +6,7 @@ import type { Pool } from "pg";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import type { Accounts, Client } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
+import type { SignIn } from "../auth/sign-in.ts";
 import { verifySession } from "../database/adaptor.ts";
 import type { LiveEvents } from "./live-events.ts";
 
@@ -15,6 +16,7 @@ declare global {
       identity: Identity;
       accounts: Accounts;
       credentials: Credentials;
+      signIn: SignIn;
       liveEvents: LiveEvents;
       /** Asks once whether the session of this request lives, where no transaction has yet. */
       ensureSession(): Promise<void>;
@@ -39,6 +41,7 @@ export function createRequestContext(options: {
   accessTokens: AccessTokens;
   accounts: Accounts;
   credentials: Credentials;
+  signIn: SignIn;
   liveEvents: LiveEvents;
   rateLimitFactor: number;
   pool: Pool;
@@ -46,7 +49,7 @@ export function createRequestContext(options: {
   verified: WeakSet<object>;
 }) {
   const { accessTokens, liveEvents, rateLimitFactor, pool, verified } = options;
-  const { accounts, credentials } = options;
+  const { accounts, credentials, signIn } = options;
   return (request: Partial<Grafast.RequestContext>): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens);
     // The settings are this request's own object: see identityOf().
@@ -61,7 +64,16 @@ export function createRequestContext(options: {
       verified.add(identity.settings);
     };
     const { settings: pgSettings } = identity;
-    return { identity, client, accounts, credentials, liveEvents, ensureSession, pgSettings };
+    return {
+      identity,
+      client,
+      accounts,
+      credentials,
+      signIn,
+      liveEvents,
+      ensureSession,
+      pgSettings,
+    };
   };
 }
 

@@ -2,11 +2,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { postgraphile } from "postgraphile";
-import { createAccessTokens } from "../auth/access-tokens.ts";
-import { createAccounts } from "../auth/accounts.ts";
-import { createCredentials } from "../auth/credentials.ts";
-import { credentialsKey, loadJwtKeys } from "../auth/keys.ts";
-import { codeKey } from "../auth/proofs.ts";
+import { createAuth } from "../auth/auth.ts";
+import { loadJwtKeys } from "../auth/keys.ts";
 import type { Config } from "../config.ts";
 import type { Connections } from "../database/connections.ts";
 import { createPool } from "../database/pool.ts";
@@ -58,29 +55,14 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     stack.defer(() => liveEvents.close());
 
     const keys = await loadJwtKeys(config);
-    const identity = { issuer: config.jwtIssuer, audience: config.jwtAudience };
-    const accessTokens = createAccessTokens({ keys, ...identity });
-    const { rateLimitFactor } = config;
-    const accounts = createAccounts({
-      pool,
-      accessTokens,
-      ...identity,
-      confirmation: config.signUpConfirmation,
-      rateLimitFactor,
-    });
-    const credentials = createCredentials({
-      pool,
-      rateLimitFactor,
-      codeKey: codeKey(await credentialsKey(config)),
-    });
+    const auth = await createAuth({ config, keys, pool, logger });
+    const { accessTokens } = auth;
     const watched = options.watch ? connections.superuserUrl : undefined;
     const pgl = postgraphile(
       createPreset({
         pool,
-        accessTokens,
-        accounts,
-        credentials,
-        rateLimitFactor,
+        ...auth,
+        rateLimitFactor: config.rateLimitFactor,
         liveEvents,
         logger,
         graphiql: config.graphiql,
@@ -92,7 +74,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       for (const service of pgl.getResolvedPreset().pgServices ?? []) await service.release?.();
     });
     stack.defer(() => pgl.release());
-    const app = createApp({ config, keys, accessTokens, logger });
+    const app = createApp({ config, keys, ...auth, logger });
     const server = createServer(
       { requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT },
       app,

@@ -4,20 +4,27 @@ import helmet from "helmet";
 import type { Logger } from "pino";
 import { pinoHttp } from "pino-http";
 import type { AccessTokens } from "../auth/access-tokens.ts";
+import type { DataDeletion } from "../auth/data-deletion.ts";
 import { type JwtKeys, jwks } from "../auth/keys.ts";
+import type { SignInFlow } from "../auth/sign-in-flow.ts";
 import type { Config } from "../config.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, type ErrorCode } from "../errors.ts";
 import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
+import { dataDeletionRoutes } from "./data-deletion-routes.ts";
+import { signInRoutes } from "./sign-in-routes.ts";
 
 export interface AppOptions {
   config: Config;
   keys: JwtKeys;
   accessTokens: AccessTokens;
+  signInFlow: SignInFlow;
+  dataDeletion: DataDeletion | undefined;
   logger: Logger;
 }
 
 /** The Express app up to GraphQL, which the caller adds; then add `closeApp`. */
-export function createApp({ config, keys, accessTokens, logger }: AppOptions): Express {
+export function createApp(options: AppOptions): Express {
+  const { config, keys, accessTokens, signInFlow, dataDeletion, logger } = options;
   const app = express();
   app.disable("etag");
   app.set("trust proxy", config.api.trustProxy);
@@ -33,6 +40,10 @@ export function createApp({ config, keys, accessTokens, logger }: AppOptions): E
   app.get("/.well-known/jwks.json", (_request, response) => {
     response.set("Cache-Control", "public, max-age=300").json(jwks(keys));
   });
+  if (dataDeletion) {
+    app.use("/auth/facebook/data-deletion", dataDeletionRoutes({ ...config, dataDeletion }));
+  }
+  app.use("/auth", signInRoutes({ ...config, flow: signInFlow }));
   app.use("/graphql", requireGoodBearer(accessTokens));
   return app;
 }
@@ -44,6 +55,11 @@ export function closeApp(app: Express, logger: Logger): void {
   });
   const handleError: ErrorRequestHandler = (error, _request, response, next) => {
     if (response.headersSent) return next(error);
+    if (error instanceof ApiError) {
+      const { retryAfter } = error.extensions;
+      if (retryAfter !== undefined) response.set("Retry-After", String(retryAfter));
+      return sendGraphQLError(response, STATUS[error.code] ?? 400, error);
+    }
     const status = Number((error as { statusCode?: unknown }).statusCode) || 500;
     if (status < 500) {
       const refusal = new ApiError("BAD_USER_INPUT", "This request could not be read.");
@@ -54,6 +70,13 @@ export function closeApp(app: Express, logger: Logger): void {
   };
   app.use(handleError);
 }
+
+/** Of routes outside GraphQL, by code; 400 for the others. */
+const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  NOT_FOUND: 404,
+  RATE_LIMITED: 429,
+  UNAVAILABLE: 503,
+};
 
 function logLevel(_request: unknown, response: { statusCode: number }): "warn" | "debug" {
   return response.statusCode >= 500 ? "warn" : "debug";

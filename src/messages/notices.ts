@@ -7,6 +7,8 @@ export const NOTICES = [
   "email_change_requested",
   "phone_change_requested",
   "sign_up_with_your_address",
+  "identity_linked",
+  "identity_unlinked",
 ] as const;
 
 export type Notice = (typeof NOTICES)[number];
@@ -31,6 +33,14 @@ const WORDS: Readonly<Record<Notice, [subject: string, text: string]>> = {
   sign_up_with_your_address: [
     "You have an account already",
     "Somebody, perhaps you, tried to sign up with your address. You have an account: log in, or reset the password.",
+  ],
+  identity_linked: [
+    "Another way to log in",
+    "You can now log in to your account with an account elsewhere (Google, GitHub or Facebook) that was linked to it.",
+  ],
+  identity_unlinked: [
+    "One way less to log in",
+    "An account elsewhere (Google, GitHub or Facebook) was taken away from yours: you cannot log in with it any more.",
   ],
 };
 

@@ -1,6 +1,6 @@
 import { Logger as GraphileWorkerLogger, parseCrontab, run } from "graphile-worker";
 import type { Logger } from "pino";
-import { credentialsKey } from "../auth/keys.ts";
+import { credentialsKeys } from "../auth/keys.ts";
 import { codeKey } from "../auth/proofs.ts";
 import type { Config } from "../config.ts";
 import { graphileLog } from "../database/migrate.ts";
@@ -44,6 +44,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const { messaging, close } = createMessaging(messagingConfig(config));
     stack.defer(() => close());
 
+    const [newestKey] = await credentialsKeys(config);
     const stopping = new AbortController();
     const runner = await run({
       pgPool: pool,
@@ -54,7 +55,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         sendMail: createSendMail({ ...config, from: config.mailFrom }),
         sendSms: createSendSms({ ...config, webhook: config.smsWebhook }),
         publicUrl: config.publicUrl,
-        codeKey: codeKey(await credentialsKey(config)),
+        codeKey: codeKey(newestKey),
         logger,
         stopping: stopping.signal,
       }),

@@ -1,0 +1,109 @@
+import type { ClientBase, Pool } from "pg";
+import type { ProviderIdentity } from "./providers/provider.ts";
+import type { Keyring } from "./sealing.ts";
+
+/** Encrypts the tokens of providers at rest; made of the keyring "howdah provider tokens". */
+export type IdentitySeal = Keyring;
+
+export const PROVIDER_TOKENS = "howdah provider tokens";
+
+/** An identity as app_private.identity takes it, its tokens encrypted. */
+export function sealIdentity(identity: ProviderIdentity, keyring: IdentitySeal) {
+  const { provider, subject } = identity;
+  const sealed = (token: string | undefined, kind: string) =>
+    token === undefined
+      ? undefined
+      : `\\x${keyring.seal(token, contextOf(provider, subject, kind)).toString("hex")}`;
+  return {
+    provider,
+    subject,
+    email: identity.email,
+    email_verified: identity.emailVerified,
+    first_name: identity.firstName,
+    last_name: identity.lastName,
+    picture: identity.picture,
+    access_token_encrypted: sealed(identity.accessToken, "access"),
+    refresh_token_encrypted: sealed(identity.refreshToken, "refresh"),
+    token_expiry: identity.tokenExpiry?.toISOString(),
+  };
+}
+
+interface Row {
+  id: number;
+  provider: string;
+  subject: string;
+  token_expiry: Date | null;
+  access_token_encrypted: Buffer | null;
+  refresh_token_encrypted: Buffer | null;
+}
+
+/** The tokens that a provider gave for a credential, for a task that calls the provider's API. */
+export async function readProviderTokens(
+  pool: Pool | ClientBase,
+  keyring: IdentitySeal,
+  oauth2CredentialId: number,
+): Promise<{ accessToken?: string; refreshToken?: string; tokenExpiry: Date | null } | undefined> {
+  const { rows } = await pool.query<Row>(`${SELECT} where c.id = $1`, [oauth2CredentialId]);
+  const [row] = rows;
+  if (!row) return undefined;
+  const opened = (sealed: Buffer | null, kind: string) =>
+    sealed ? keyring.open(sealed, contextOf(row.provider, row.subject, kind)) : undefined;
+  const accessToken = opened(row.access_token_encrypted, "access");
+  const refreshToken = opened(row.refresh_token_encrypted, "refresh");
+  return {
+    ...(accessToken === undefined ? {} : { accessToken }),
+    ...(refreshToken === undefined ? {} : { refreshToken }),
+    tokenExpiry: row.token_expiry,
+  };
+}
+
+/**
+ * Encrypts every token anew that an older key encrypted; afterwards that key can go from
+ * CREDENTIALS_PREVIOUS_KEYS. Returns how many rows were changed.
+ */
+export async function rotateProviderTokens(
+  pool: Pool | ClientBase,
+  keyring: IdentitySeal,
+): Promise<number> {
+  let changed = 0;
+  let after = 0;
+  for (;;) {
+    const { rows } = await pool.query<Row>(`${SELECT} where c.id > $1 order by c.id limit 500`, [
+      after,
+    ]);
+    for (const row of rows) {
+      const again = (sealed: Buffer | null, kind: string) => {
+        if (!sealed || keyring.isCurrent(sealed)) return sealed;
+        const context = contextOf(row.provider, row.subject, kind);
+        return keyring.seal(keyring.open(sealed, context), context);
+      };
+      const access = again(row.access_token_encrypted, "access");
+      const refresh = again(row.refresh_token_encrypted, "refresh");
+      if (access === row.access_token_encrypted && refresh === row.refresh_token_encrypted)
+        continue;
+      // A sign-in meanwhile has stored newer tokens with the newer key: they stay.
+      const { rowCount } = await pool.query(
+        `update app_private.oauth2_tokens
+         set access_token_encrypted = $2, refresh_token_encrypted = $3
+         where oauth2_credential_id = $1
+           and access_token_encrypted is not distinct from $4
+           and refresh_token_encrypted is not distinct from $5`,
+        [row.id, access, refresh, row.access_token_encrypted, row.refresh_token_encrypted],
+      );
+      changed += rowCount ?? 0;
+    }
+    const last = rows.at(-1);
+    if (!last) return changed;
+    after = last.id;
+  }
+}
+
+const SELECT = `
+  select c.id, c.provider, c.subject, c.token_expiry, t.access_token_encrypted, t.refresh_token_encrypted
+  from app_private.oauth2_tokens t
+  join app_public.oauth2_credentials c on c.id = t.oauth2_credential_id`;
+
+/** A token of one row is of no use in another. */
+function contextOf(provider: string, subject: string, kind: string): string {
+  return `${provider} ${subject} ${kind}`;
+}
