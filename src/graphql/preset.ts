@@ -22,6 +22,7 @@ import { NotificationReceivedPlugin } from "./notification-received-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
+import { SendNotificationPlugin } from "./send-notification-plugin.ts";
 import { SignInPlugin } from "./sign-in-plugin.ts";
 import { UpdateMePlugin } from "./update-me-plugin.ts";
 
@@ -77,6 +78,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       AccountsPlugin,
       CredentialsPlugin,
       SignInPlugin,
+      SendNotificationPlugin,
       UpdateMePlugin,
       NotificationReceivedPlugin,
       constraints.plugin,

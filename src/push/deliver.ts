@@ -1,85 +1,125 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Messaging, SendResponse } from "firebase-admin/messaging";
 import type { Pool } from "pg";
 import type { TaskContext } from "../tasks/task.ts";
 import { type Address, buildMessage, type Notification } from "./message.ts";
-import { outcomeOf } from "./outcome.ts";
+import { type Outcome, outcomeOf, timedOut } from "./outcome.ts";
 
-/** As many as firebase-admin's sendEach takes. */
-const BATCH = 500;
-/** A worker that has not written its outcomes by then is dead, and another may take over. */
-const LEASE = "2 minutes";
-/** How long to try to write outcomes, milliseconds: sending has had its share of the lease. */
-const RECORD_PATIENCE = 30_000;
+/** Messages of a batch that are under way at once: as many as there are connections. */
+const LANES = 64;
+/**
+ * How long a batch may take, milliseconds. firebase-admin gives up on a message after 82 s at worst:
+ * what has no answer by then is unknown.
+ */
+const BATCH_BUDGET = 60_000;
+/** How long to try to write outcomes, milliseconds; the heartbeat keeps the batch ours meanwhile. */
+const RECORD_PATIENCE = 120_000;
 
-interface ClaimedDelivery extends Address {
-  id: string;
-  attempts: number;
+interface Claimed {
+  fence: number | null;
+  notification: Notification;
+  deliveries: (Address & { id: number; attempts: number })[];
 }
+
+type Context = Pick<
+  TaskContext,
+  "pool" | "messaging" | "logger" | "workerId" | "stopping" | "drained"
+>;
+
+/** The batches that this process is at: a job that came twice must not send twice. */
+const underWay = new Set<string>();
 
 /**
- * Claims a batch, sends it and writes all outcomes in one statement, before anything else is
- * claimed. False when nothing was due.
+ * Claims a batch, sends it and writes all outcomes in one statement. When the worker is to stop,
+ * what was not handed to FCM yet goes back, and what was is waited for.
  */
-export async function deliverBatch(
-  notificationId: number,
-  { pool, messaging, logger }: Pick<TaskContext, "pool" | "messaging" | "logger">,
-): Promise<boolean> {
-  const { rows: deliveries } = await pool.query<ClaimedDelivery>(
-    "select id, attempts, token, kind from app_private.claim_deliveries($1, $2, $3::interval)",
-    [notificationId, BATCH, LEASE],
-  );
-  if (deliveries.length === 0) return false;
-
-  const { rows } = await pool.query<Notification>(
-    `select id, event, title, message, data, priority, collapse_key, expires_at
-     from app_public.notifications where id = $1`,
-    [notificationId],
-  );
-  const [notification] = rows;
-  if (!notification) return false;
-
-  const responses = await send(messaging, notification, deliveries);
-  const outcomes = deliveries.map(({ id, attempts }, index) => ({
-    id,
-    attempts,
-    ...outcomeOf(responses[index], attempts),
-  }));
-  const recorded = await record(pool, outcomes);
-  logger.info({ notificationId, deliveries: deliveries.length, recorded }, "pushes sent");
-  return true;
+export async function deliverBatch(batchId: number, context: Context): Promise<void> {
+  const { pool, logger, workerId } = context;
+  const key = `${workerId} ${batchId}`;
+  if (underWay.has(key)) return;
+  underWay.add(key);
+  try {
+    const { rows } = await pool.query<Claimed>(
+      "select fence, notification, deliveries from app_private.claim_batch($1, $2)",
+      [batchId, workerId],
+    );
+    const [claimed] = rows;
+    if (!claimed || claimed.fence === null) return;
+    const outcomes = await send(claimed, context);
+    const { recorded, alert } = await record(pool, [
+      batchId,
+      workerId,
+      claimed.fence,
+      JSON.stringify(outcomes),
+    ]);
+    const about = {
+      notificationId: claimed.notification.id,
+      deliveries: outcomes.length,
+      recorded,
+    };
+    if (alert === null) logger.info(about, "pushes sent");
+    else logger.error({ ...about, alert }, ALERTS[alert] ?? "FCM refuses: sending is paused");
+  } finally {
+    underWay.delete(key);
+  }
 }
 
-/** One answer for each delivery, also where none could be sent at all. */
-async function send(
-  messaging: Messaging,
-  notification: Notification,
-  deliveries: Address[],
-): Promise<Pick<SendResponse, "success" | "messageId" | "error">[]> {
+const ALERTS: Readonly<Record<string, string>> = {
+  lost: "another worker has taken this batch over",
+  circuit_breaker: "suspiciously many addresses seem dead: an operator has to decide",
+};
+
+/** One outcome for each delivery; `queued` for those that were not handed to FCM. */
+async function send({ notification, deliveries }: Claimed, context: Context) {
+  const { messaging, stopping, drained } = context;
   const now = new Date();
-  try {
-    const { responses } = await messaging.sendEach(
-      deliveries.map((address) => buildMessage(notification, address, now)),
-    );
-    return responses;
-  } catch (error) {
-    return deliveries.map(() => ({ success: false, error: error as SendResponse["error"] }));
+  const outcomes = deliveries.map(({ id }): Outcome & { id: number } => ({ id, status: "queued" }));
+  let isOver = false;
+  let next = 0;
+
+  async function lane(): Promise<void> {
+    while (next < deliveries.length && !stopping.aborted && !isOver) {
+      const index = next;
+      next += 1;
+      const delivery = deliveries[index] as Claimed["deliveries"][number];
+      const { id, attempts } = delivery;
+      outcomes[index] = { id, ...timedOut(attempts) };
+      const response = await messaging.send(buildMessage(notification, delivery, now)).then(
+        (messageId) => ({ success: true as const, messageId }),
+        (error: unknown) => ({ success: false as const, error }),
+      );
+      if (!isOver) outcomes[index] = { id, ...outcomeOf(response, attempts) };
+    }
   }
+
+  const budget = new AbortController();
+  const lanes = Array.from({ length: Math.min(LANES, deliveries.length) }, lane);
+  await Promise.race([
+    Promise.all(lanes),
+    delay(BATCH_BUDGET, undefined, { signal: AbortSignal.any([budget.signal, drained]) }).catch(
+      () => undefined,
+    ),
+  ]);
+  isOver = true;
+  budget.abort();
+  return outcomes;
 }
 
 /**
  * Writes the outcomes, whatever it takes: what FCM has accepted and the ledger does not know would
- * be sent again. Gives up when the lease is about to run out.
+ * be sent again.
  */
-async function record(pool: Pool, outcomes: object[]): Promise<number> {
+async function record(
+  pool: Pool,
+  values: unknown[],
+): Promise<{ recorded: number; alert: string | null }> {
   const deadline = Date.now() + RECORD_PATIENCE;
-  for (let pause = 100; ; pause = Math.min(pause * 2, 5000)) {
+  for (let pause = 100; ; pause = Math.min(pause * 2, 2000)) {
     try {
-      const { rows } = await pool.query<{ count: number }>(
-        "select app_private.record_deliveries($1::jsonb) as count",
-        [JSON.stringify(outcomes)],
+      const { rows } = await pool.query<{ recorded: number; alert: string | null }>(
+        "select recorded, alert from app_private.record_batch($1, $2, $3, $4::jsonb)",
+        values,
       );
-      return rows[0]?.count ?? 0;
+      return rows[0] ?? { recorded: 0, alert: null };
     } catch (error) {
       if (!isPassing(error) || Date.now() + pause > deadline) throw error;
       await delay(pause);

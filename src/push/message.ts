@@ -9,13 +9,17 @@ export interface Notification {
   data: Record<string, string>;
   priority: "high" | "normal";
   collapse_key: string | null;
-  expires_at: Date;
+  /** ISO 8601. */
+  expires_at: string;
+  is_silent: boolean;
 }
 
 /** Where it is sent: an FCM registration token, or a Firebase installation id. */
 export interface Address {
   kind: "token" | "fid";
   token: string;
+  /** The recipient's count of unread notifications, where the app's badge is to show it. */
+  badge?: number | null;
 }
 
 /** FCM keeps nothing longer than four weeks, milliseconds. */
@@ -23,31 +27,42 @@ const MAX_TTL = 2_419_200_000;
 
 /**
  * Maps a notification to FCM's three platforms (HTTP v1 `Message`): priority, what is left of its
- * life, and one tag by which a device replaces a repeat instead of showing it twice.
+ * life, and one tag by which a device replaces a repeat instead of showing it twice. A silent one is
+ * data for the app alone.
  */
 export function buildMessage(notification: Notification, address: Address, now: Date): Message {
   const { id, event, title, message, data, priority, collapse_key, expires_at } = notification;
-  const ttl = Math.min(MAX_TTL, Math.max(0, expires_at.getTime() - now.getTime()));
+  const ttl = Math.min(MAX_TTL, Math.max(0, Date.parse(expires_at) - now.getTime()));
   const tag = collapse_key ?? `notification-${id}`;
   const high = priority === "high";
+  const shown = !notification.is_silent;
+  const badge = address.badge ?? undefined;
+  const aps = {
+    ...(shown ? {} : { contentAvailable: true }),
+    ...(badge === undefined ? {} : { badge }),
+  };
   return {
     ...(address.kind === "fid" ? { fid: address.token } : { token: address.token }),
-    notification: { body: message, ...(title === null ? {} : { title }) },
+    ...(shown ? { notification: { body: message, ...(title === null ? {} : { title }) } } : {}),
     data: { ...data, notification_id: String(id), event },
     android: {
       priority,
       ttl,
       // Only on request: FCM keeps four collapse keys a device, and throttles what collapses.
       ...(collapse_key === null ? {} : { collapseKey: collapse_key }),
-      notification: { tag },
+      ...(shown
+        ? { notification: { tag, ...(badge === undefined ? {} : { notificationCount: badge }) } }
+        : {}),
     },
     apns: {
       headers: {
-        "apns-priority": high ? "10" : "5",
+        // APNs refuses a background push with priority 10.
+        "apns-priority": high && shown ? "10" : "5",
+        "apns-push-type": shown ? "alert" : "background",
         "apns-expiration": String(Math.floor((now.getTime() + ttl) / 1000)),
         "apns-collapse-id": tag,
       },
-      payload: { aps: {} },
+      payload: { aps },
     },
     webpush: {
       headers: {
@@ -55,7 +70,7 @@ export function buildMessage(notification: Notification, address: Address, now: 
         Urgency: high ? "high" : "normal",
         ...(collapse_key === null ? {} : { Topic: topicOf(collapse_key) }),
       },
-      notification: { tag },
+      ...(shown ? { notification: { tag } } : {}),
     },
   } as Message;
 }

@@ -1,30 +1,42 @@
-import type { SendResponse } from "firebase-admin/messaging";
-
 /** What is written to the ledger for one delivery: app_private.delivery_outcome without its key. */
 export interface Outcome {
-  /** unknown: no answer came; the notification's own guarantee decides what follows. */
-  status: "accepted" | "retrying" | "unknown" | "dead_address" | "failed";
+  /**
+   * queued: not handed to FCM. unknown: no answer came; the notification's own guarantee decides what
+   * follows.
+   */
+  status: "queued" | "accepted" | "retrying" | "unknown" | "dead_address" | "failed";
   message_id?: string;
   error_code?: string;
   /** Seconds, for what is tried again. */
   retry_after?: number;
+  /** Who else is to wait: everything of this Firebase project, of this platform, of this device. */
+  pause?: "project" | "platform" | "device";
 }
+
+/** What firebase-admin's `send` resolved to, or was rejected with. */
+export type Answered = { success: true; messageId: string } | { success: false; error: unknown };
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
+
+/** A message that has no answer when its batch has to end. */
+export function timedOut(attempts: number): Outcome {
+  return { status: "unknown", error_code: "TIMEOUT", retry_after: backOff(1, attempts) };
+}
 
 /**
  * What an answer of FCM means (docs/push.md). The SDK's own code is too coarse, because it calls any
  * 404 unregistered: what FCM wrote is read instead.
  */
-export function outcomeOf(response: SendResponse | undefined, attempts: number): Outcome {
-  if (response?.success) return { status: "accepted", message_id: response.messageId ?? "" };
-  const { status, headers, code, field } = answerOf(response?.error);
-  const retryAfter = Number(headers["retry-after"]) || 0;
-  const retry = (first: number): Outcome => ({
+export function outcomeOf(answered: Answered, attempts: number): Outcome {
+  if (answered.success) return { status: "accepted", message_id: answered.messageId };
+  const { status, headers, code, field, quotaSubject } = answerOf(answered.error);
+  const retryAfter = secondsOf(headers["retry-after"]);
+  const retry = (first: number, pause?: Outcome["pause"]): Outcome => ({
     status: "retrying",
     error_code: code,
     retry_after: Math.max(retryAfter, backOff(first, attempts)),
+    ...(pause === undefined ? {} : { pause }),
   });
   switch (code) {
     case "UNREGISTERED":
@@ -36,23 +48,25 @@ export function outcomeOf(response: SendResponse | undefined, attempts: number):
         error_code: code,
       };
     case "QUOTA_EXCEEDED":
-      return retry(MINUTE);
+    case "RESOURCE_EXHAUSTED":
+      return retry(MINUTE, /device|token|message\.fid/i.test(quotaSubject) ? "device" : "project");
+    case "THIRD_PARTY_AUTH_ERROR":
+      // The platform's own credentials (APNs key, Web Push certificate): addresses stay.
+      return retry(MINUTE, "platform");
     case "SENDER_ID_MISMATCH":
     case "PERMISSION_DENIED":
-    case "THIRD_PARTY_AUTH_ERROR":
     case "UNAUTHENTICATED":
-      // Our credentials or theirs: an operator has to mend it, and addresses stay.
-      return retry(5 * MINUTE);
+    case "NOT_FOUND":
+    case "app/invalid-credential":
+      // Our credentials, or our project: an operator has to mend it, and addresses stay.
+      return retry(MINUTE, "project");
     case "app/network-error":
     case "app/network-timeout":
       return { ...retry(1), status: "unknown" };
-    case "app/invalid-credential":
-      // Google did not give us an access token: nothing was sent.
-      return retry(5 * MINUTE);
     default:
       // UNAVAILABLE, INTERNAL, a proxy's HTML. Another 4xx would be refused again, and so would what
       // the SDK itself refuses to send.
-      return status >= 500 ? retry(1) : { status: "failed", error_code: code };
+      return status >= 500 ? retry(1, "project") : { status: "failed", error_code: code };
   }
 }
 
@@ -62,6 +76,8 @@ interface Answer {
   headers: Record<string, unknown>;
   code: string;
   field: string | undefined;
+  /** Whose quota it was, as google.rpc.QuotaFailure says; empty where it does not. */
+  quotaSubject: string;
 }
 
 /** Reads what FCM wrote, from where firebase-admin 14 keeps it. */
@@ -78,6 +94,7 @@ function answerOf(error: unknown): Answer {
             "@type"?: string;
             errorCode?: string;
             fieldViolations?: { field?: string }[];
+            violations?: { subject?: string; description?: string }[];
           }[];
         };
       }
@@ -91,7 +108,18 @@ function answerOf(error: unknown): Answer {
       body?.error?.status ??
       code,
     field: details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field,
+    quotaSubject: details
+      .flatMap((detail) => detail.violations ?? [])
+      .map(({ subject = "", description = "" }) => `${subject} ${description}`)
+      .join(),
   };
+}
+
+/** Retry-After (RFC 9110, 10.2.3): seconds, or a date. */
+function secondsOf(header: unknown): number {
+  const seconds = Number(header);
+  if (Number.isFinite(seconds)) return Math.max(0, seconds);
+  return Math.max(0, (Date.parse(String(header)) - Date.now()) / 1000) || 0;
 }
 
 /** Exponential with full jitter above half, from `first` seconds to an hour. */

@@ -18,8 +18,12 @@ export interface TaskContext {
   /** For hashCode(). */
   codeKey: Buffer;
   logger: Logger;
+  /** This process in app_private.workers. */
+  workerId: string;
   /** Aborted when the worker is to stop: finish what is begun, begin nothing more. */
   stopping: AbortSignal;
+  /** Aborted when there is no time left to finish: write down what is known. */
+  drained: AbortSignal;
 }
 
 /** A module of tasks/: what it exports as default. */

@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { EventEmitter } from "node:events";
 import { Logger as GraphileWorkerLogger, parseCrontab, run } from "graphile-worker";
 import type { Logger } from "pino";
 import { credentialsKeys } from "../auth/keys.ts";
@@ -10,6 +12,7 @@ import { createSendMail } from "../messages/mail.ts";
 import { createSendSms } from "../messages/sms.ts";
 import { createMessaging } from "../push/messaging.ts";
 import { CRONTAB } from "./crontab.ts";
+import { startHeartbeat } from "./heartbeat.ts";
 import { loadTasks } from "./load-tasks.ts";
 
 export interface Worker {
@@ -29,6 +32,9 @@ const CONCURRENCY = 4;
 /** graphile-worker needs two connections more than jobs; the tasks' own statements as many again. */
 const POOL_SIZE = CONCURRENCY * 2 + 2;
 
+/** What writing outcomes may take of the drain, milliseconds. */
+const RECORDING_TIME = 2000;
+
 /** Starts the worker: it takes jobs when it resolves. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { config, databaseUrl, logger } = options;
@@ -46,8 +52,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
     const [newestKey] = await credentialsKeys(config);
     const stopping = new AbortController();
+    const drained = new AbortController();
+    const workerId = randomUUID();
+    const events = new EventEmitter();
+    const heartbeat = await startHeartbeat({ pool, workerId, events, logger });
+    stack.defer(() => heartbeat.stop());
     const runner = await run({
       pgPool: pool,
+      events,
       logger: new GraphileWorkerLogger(graphileLog(logger)),
       taskList: await loadTasks({
         pool,
@@ -57,7 +69,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         publicUrl: config.publicUrl,
         codeKey: codeKey(newestKey),
         logger,
+        workerId,
         stopping: stopping.signal,
+        drained: drained.signal,
       }),
       parsedCronItems: parseCrontab(CRONTAB),
       concurrency: CONCURRENCY,
@@ -66,7 +80,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
     });
     stack.defer(() => runner.stop());
-    stack.defer(() => stopping.abort());
+    stack.defer(() => {
+      stopping.abort();
+      // What FCM has not answered shortly before the deadline is written down as unknown.
+      const patience = Math.max(0, config.shutdownSeconds * 1000 - RECORDING_TIME);
+      setTimeout(() => drained.abort(), patience).unref();
+    });
 
     const ops = await serveOps({
       host: config.worker.host,

@@ -111,11 +111,12 @@ const RULES: Record<string, string> = {
     select c.conrelid::regclass || ': ' || c.conname as broken from pg_constraint c
     join pg_class r on r.oid = c.conrelid
     where c.connamespace::regnamespace::text in ${OUR_SCHEMAS} and c.contype <> 'n'
+      and not r.relispartition
       and c.conname not like replace(r.relname, '_', '\\_') || '\\_%'
     union all
     select i.indexrelid::regclass::text from pg_index i
     join pg_class r on r.oid = i.indrelid join pg_class x on x.oid = i.indexrelid
-    where r.relnamespace::regnamespace::text in ${OUR_SCHEMAS}
+    where r.relnamespace::regnamespace::text in ${OUR_SCHEMAS} and not r.relispartition
       and x.relname not like replace(r.relname, '_', '\\_') || '\\_%'`,
 
   "each foreign key has an index that begins with it": `
@@ -126,15 +127,15 @@ const RULES: Record<string, string> = {
           and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey
       )`,
 
-  "times are timestamptz and end with _at, as the template's own exceptions do not": `
+  "times are timestamptz and end with _at or _until, a wall clock's with _at_local, the template's own apart": `
     select a.attrelid::regclass || '.' || a.attname as broken from pg_attribute a
     join pg_class c on c.oid = a.attrelid
     where c.relnamespace::regnamespace::text in ${OUR_SCHEMAS} and c.relkind in ('r', 'p')
       and a.attnum > 0 and not a.attisdropped
       and (
-        a.atttypid = 'timestamp'::regtype
-        or (a.atttypid = 'timestamptz'::regtype and a.attname not like '%\\_at'
-          and a.attname not in ('last_logged_in', 'token_expiry', 'leased_until', 'blocked_until'))
+        (a.atttypid = 'timestamp'::regtype and a.attname not like '%\\_at\\_local')
+        or (a.atttypid = 'timestamptz'::regtype and a.attname !~ '_(at|until)$'
+          and a.attname not in ('last_logged_in', 'token_expiry'))
         or (a.atttypid <> 'timestamptz'::regtype and a.attname like '%\\_at')
       )`,
 

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { as, createOperator, createUser } from "../support/actors.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -128,12 +129,14 @@ describe("notify()", () => {
       "select payload from graphile_worker._private_jobs",
     );
     expect(rows.length).toBeGreaterThan(0);
-    for (const { payload } of rows) expect(Object.keys(payload)).toEqual(["notificationId"]);
+    for (const { payload } of rows)
+      expect(Object.keys(payload)).toEqual([expect.stringMatching(/^(notification|batch)Id$/)]);
   });
 });
 
 describe("the fan-out", () => {
-  it("goes on where it stopped, in chunks, and can be repeated without doubling anything", async () => {
+  /** 25 users with a device each, and a notification to them. */
+  async function notificationToMany(): Promise<number> {
     const { rows: users } = await database.owner.query(
       `with people as (insert into app_public.users (first_name) select 'P' from generate_series(1, 25) returning id)
        select array_agg(id) as ids from people`,
@@ -147,43 +150,95 @@ describe("the fan-out", () => {
     const { rows } = await database.owner.query("select id from app_private.notify($1, 'e', 'm')", [
       ids,
     ]);
+    return rows[0].id;
+  }
+
+  it("goes on where it stopped, in chunks, and can be repeated without doubling anything", async () => {
+    const id = await notificationToMany();
     const step = async () =>
       (
-        await database.owner.query("select app_private.fan_out_notification($1, 10) as more", [
-          rows[0].id,
-        ])
-      ).rows[0].more;
+        await database.owner.query(
+          "select has_more from app_private.fan_out_notification($1, 10)",
+          [id],
+        )
+      ).rows[0].has_more;
     expect([await step(), await step(), await step(), await step()]).toEqual([
       true,
       true,
       false,
       false,
     ]);
+    // As after a restore of an older backup of the audience alone: written once is written once.
     await database.owner.query(
-      "update app_public.notifications set fanned_out_users = 0 where id = $1",
-      [rows[0].id],
+      "update app_public.notifications set is_audience_known = false where id = $1",
+      [id],
     );
     expect([await step(), await step(), await step()]).toEqual([true, true, false]);
     const { rows: counts } = await database.owner.query(
       `select (select count(*)::int from app_public.notification_recipients where notification_id = $1) as recipients,
-         (select count(*)::int from app_public.notification_deliveries where notification_id = $1) as deliveries`,
-      [rows[0].id],
+         (select count(*)::int from app_public.notification_deliveries where notification_id = $1) as deliveries,
+         (select sum(cardinality(delivery_ids))::int from app_private.delivery_batches where notification_id = $1) as queued`,
+      [id],
     );
-    expect(counts).toEqual([{ recipients: 25, deliveries: 25 }]);
+    expect(counts).toEqual([{ recipients: 25, deliveries: 25, queued: 25 }]);
   });
 
-  it("two claims at once never get the same delivery", async () => {
+  it("of two claims of one batch at once one gets it, until its worker dies", async () => {
+    const id = await notificationToMany();
+    await database.owner.query("select app_private.fan_out_notification($1, 100)", [id]);
     const { rows } = await database.owner.query(
-      `select notification_id as id from app_public.notification_deliveries
-       group by 1 order by count(*) desc limit 1`,
+      "select id from app_private.delivery_batches where notification_id = $1",
+      [id],
     );
-    const claim = () =>
-      database.owner.query("select id from app_private.claim_deliveries($1, 10, '1 minute')", [
-        rows[0].id,
-      ]);
-    const claims = await Promise.all([claim(), claim(), claim(), claim()]);
-    const ids = claims.flatMap((result) => result.rows.map(({ id }) => id));
-    expect(ids).toHaveLength(25);
-    expect(new Set(ids).size).toBe(25);
+    const workers = [randomUUID(), randomUUID()];
+    for (const worker of workers) {
+      await database.owner.query("select app_private.heartbeat($1, '{}')", [worker]);
+    }
+    const claim = async (worker: string | undefined) =>
+      (
+        await database.owner.query(
+          "select fence, jsonb_array_length(deliveries) as count from app_private.claim_batch($1, $2)",
+          [rows[0].id, worker],
+        )
+      ).rows[0];
+    const claims = await Promise.all(workers.map(claim));
+    expect(claims.filter(({ fence }) => fence === 1)).toEqual([{ fence: 1, count: 25 }]);
+    const loser = workers[claims.findIndex(({ fence }) => fence === null)];
+    expect(await claim(loser)).toEqual({ fence: null, count: null });
+    await database.owner.query("delete from app_private.workers where id <> $1", [loser]);
+    expect(await claim(loser)).toEqual({ fence: 2, count: 25 });
+  });
+
+  it("an outcome that comes after the batch has gone to another is not written", async () => {
+    const id = await notificationToMany();
+    await database.owner.query("select app_private.fan_out_notification($1, 100)", [id]);
+    const { rows } = await database.owner.query(
+      "select id, delivery_ids from app_private.delivery_batches where notification_id = $1",
+      [id],
+    );
+    const [first, second] = [randomUUID(), randomUUID()];
+    for (const worker of [first, second]) {
+      await database.owner.query("select app_private.claim_batch($1, $2)", [rows[0].id, worker]);
+    }
+    const outcomes = JSON.stringify(
+      rows[0].delivery_ids.map((delivery: string) => ({
+        id: Number(delivery),
+        status: "accepted",
+        message_id: `m-${delivery}`,
+      })),
+    );
+    const record = async (worker: string, fence: number) =>
+      (
+        await database.owner.query("select * from app_private.record_batch($1, $2, $3, $4)", [
+          rows[0].id,
+          worker,
+          fence,
+          outcomes,
+        ])
+      ).rows[0];
+    expect(await record(first, 1)).toEqual({ recorded: 0, alert: "lost" });
+    expect(await record(second, 1)).toEqual({ recorded: 0, alert: "lost" });
+    expect(await record(second, 2)).toEqual({ recorded: 25, alert: null });
+    expect(await record(second, 2)).toEqual({ recorded: 0, alert: "lost" });
   });
 });

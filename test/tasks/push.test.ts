@@ -111,53 +111,12 @@ describe("a push", () => {
     const { rows } = await used.database.owner.query(
       `select extract(epoch from d.next_attempt_at - now())::int as seconds,
          (select extract(epoch from max(run_at) - now())::int from graphile_worker.jobs
-          where key = 'deliver_pushes:' || d.notification_id) as job
+          where task_identifier = 'deliver_pushes') as job
        from app_public.notification_deliveries d where d.notification_id = $1`,
       [notificationId],
     );
     expect(rows[0].seconds).toBeGreaterThan(110);
     expect(rows[0].job).toBeGreaterThan(110);
-  });
-
-  it.each([
-    ["invalid", { status: "dead_address", error_code: "INVALID_ARGUMENT" }, "dead_address"],
-    ["mismatch", { status: "retrying", error_code: "SENDER_ID_MISMATCH" }, null],
-    ["thirdparty", { status: "retrying", error_code: "THIRD_PARTY_AUTH_ERROR" }, null],
-    ["quota", { status: "retrying", error_code: "QUOTA_EXCEEDED" }, null],
-    ["html", { status: "retrying" }, null],
-  ])("answered with the fault %s becomes %o", async (prefix, expected, disabledReason) => {
-    const { id } = await used.pushes.userWithDevices(prefix);
-    const notificationId = await used.pushes.notify([id]);
-    const { deliveries } = await until(
-      () => used.pushes.ledger(notificationId),
-      ({ deliveries: [first] }) =>
-        first !== undefined && !["queued", "sending"].includes(first.status),
-    );
-    expect(deliveries[0]).toMatchObject(expected);
-    const { rows } = await used.database.owner.query(
-      "select disabled_reason from app_public.device_tokens where user_id = $1",
-      [id],
-    );
-    expect(rows).toEqual([{ disabled_reason: disabledReason }]);
-  });
-
-  it("whose outcome is unknown is tried again where it was asked for at least once", async () => {
-    const { id } = await used.pushes.userWithDevices("unknown");
-    const { rows } = await used.database.owner.query(
-      "select id from app_private.notify($1, 'e', 'm', send_at => now() + interval '1 hour')",
-      [[id]],
-    );
-    const { rows: deliveries } = await used.database.owner.query(
-      `insert into app_public.notification_deliveries
-         (notification_id, user_id, device_token_id, device_type, status, attempts, leased_until)
-       select $1, user_id, id, device_type, 'sending', 1, now() + interval '1 minute'
-       from app_public.device_tokens where user_id = $2 returning id`,
-      [rows[0].id, id],
-    );
-    await used.database.owner.query("select app_private.record_deliveries($1)", [
-      JSON.stringify([{ id: deliveries[0].id, attempts: 1, status: "unknown", retry_after: 1 }]),
-    ]);
-    expect((await used.pushes.ledger(rows[0].id)).deliveries[0]?.status).toBe("retrying");
   });
 
   it("whose outcome stays unknown is final where it was asked for at most once", {

@@ -5,62 +5,6 @@ import { until } from "../support/until.ts";
 
 const used = usePushes();
 
-describe("the sweeper", () => {
-  it("takes up the leases of a worker that died, and keeps at most once its word", async () => {
-    const results: Record<string, string> = {};
-    for (const guarantee of ["at_least_once", "at_most_once"]) {
-      const { id } = await used.pushes.userWithDevices("orphan");
-      const { rows } = await used.database.owner.query(
-        "select id from app_private.notify($1, 'e', 'm', send_at => now() + interval '1 hour', delivery => $2)",
-        [[id], guarantee],
-      );
-      await used.database.owner.query(
-        `insert into app_public.notification_recipients (notification_id, user_id) values ($1, $2)`,
-        [rows[0].id, id],
-      );
-      await used.database.owner.query(
-        `insert into app_public.notification_deliveries
-           (notification_id, user_id, device_token_id, device_type, status, attempts, leased_until)
-         select $1, user_id, id, device_type, 'sending', 1, now() - interval '1 second'
-         from app_public.device_tokens where user_id = $2`,
-        [rows[0].id, id],
-      );
-      await used.database.owner.query(
-        `update app_public.notifications set status = 'sending', fanned_out_users = 1,
-           send_at = now() - interval '5 minutes', expires_at = now() + interval '1 hour' where id = $1`,
-        [rows[0].id],
-      );
-      await used.database.owner.query("select app_private.sweep_deliveries()");
-      results[guarantee] = (await used.pushes.settled(rows[0].id)).deliveries[0]?.status as string;
-    }
-    expect(results).toEqual({ at_least_once: "accepted", at_most_once: "unknown" });
-  });
-
-  it("an outcome that comes after the lease has gone to another is not written", async () => {
-    const { id } = await used.pushes.userWithDevices("fenced");
-    const { rows } = await used.database.owner.query(
-      "select id from app_private.notify($1, 'e', 'm', send_at => now() + interval '1 hour')",
-      [[id]],
-    );
-    const { rows: inserted } = await used.database.owner.query(
-      `insert into app_public.notification_deliveries
-         (notification_id, user_id, device_token_id, device_type, status, attempts, leased_until)
-       select $1, user_id, id, device_type, 'sending', 2, now() + interval '1 minute'
-       from app_public.device_tokens where user_id = $2 returning id`,
-      [rows[0].id, id],
-    );
-    const record = async (attempts: number) =>
-      (
-        await used.database.owner.query("select app_private.record_deliveries($1) as count", [
-          JSON.stringify([{ id: inserted[0].id, attempts, status: "accepted", message_id: "m" }]),
-        ])
-      ).rows[0].count;
-    expect(await record(1)).toBe(0);
-    expect(await record(2)).toBe(1);
-    expect(await record(2)).toBe(0);
-  });
-});
-
 describe("the worker", () => {
   it("is ready while its database is there", async () => {
     expect((await fetch(`${used.worker.opsUrl}/ready`)).status).toBe(200);

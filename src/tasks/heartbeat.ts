@@ -1,0 +1,69 @@
+import type { EventEmitter } from "node:events";
+import type { Pool } from "pg";
+import type { Logger } from "pino";
+
+/** Between two heartbeats, milliseconds; app_private.is_alive() forgives three that are missed. */
+const INTERVAL = 5000;
+
+export interface Heartbeat {
+  stop(): Promise<void>;
+}
+
+/**
+ * Says every five seconds that this worker lives, and takes up what others left that do not any
+ * more: their jobs would stay locked for four hours.
+ */
+export async function startHeartbeat(options: {
+  pool: Pool;
+  workerId: string;
+  /** Of graphile-worker: tells the names under which this process locks jobs. */
+  events: EventEmitter;
+  logger: Logger;
+}): Promise<Heartbeat> {
+  const { pool, workerId, events, logger } = options;
+  const jobWorkerIds = new Set<string>();
+  events.on("worker:create", ({ worker }: { worker: { workerId: string } }) => {
+    jobWorkerIds.add(worker.workerId);
+  });
+  let timer: NodeJS.Timeout | undefined;
+  let beating: Promise<void> | undefined;
+  let stopped = false;
+
+  async function beat(): Promise<void> {
+    try {
+      await pool.query("select app_private.heartbeat($1, $2)", [workerId, [...jobWorkerIds]]);
+      const { rows } = await pool.query<{
+        dead_workers: number;
+        batches: number;
+        notifications: number;
+      }>("select dead_workers, batches, notifications from app_private.sweep()");
+      const [swept] = rows;
+      if (swept && swept.dead_workers + swept.batches + swept.notifications > 0) {
+        logger.warn(swept, "taken up what a dead worker left");
+      }
+    } catch (error) {
+      logger.warn({ error: (error as Error).message }, "no heartbeat: the database is away");
+    }
+    if (!stopped) schedule(INTERVAL);
+  }
+
+  function schedule(wait: number): void {
+    timer = setTimeout(() => {
+      beating = beat();
+    }, wait);
+  }
+
+  await pool.query("select app_private.heartbeat($1, $2)", [workerId, []]);
+  // The names are known once the runner has made its workers, a moment from now.
+  schedule(100);
+  return {
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await beating;
+      await pool
+        .query("delete from app_private.workers where id = $1", [workerId])
+        .catch(() => undefined);
+    },
+  };
+}
