@@ -15,6 +15,7 @@ export async function makeCertificate(): Promise<{ key: string; cert: string }> 
   const certificate = await generate([{ name: "commonName", value: "FCM emulator" }], {
     keyType: "ec",
     curve: "P-256",
+    algorithm: "sha256",
     extensions: [
       { name: "basicConstraints", cA: true, critical: true },
       { name: "keyUsage", digitalSignature: true, keyCertSign: true, critical: true },
