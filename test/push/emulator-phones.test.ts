@@ -14,7 +14,7 @@ describe("a phone of the FCM emulator", () => {
       data: { order: "7" },
       notification: { title: "Order", body: "On its way", image: "https://example.com/i.png" },
       android: {
-        priority: "HIGH",
+        priority: "high",
         ttl: "60s",
         collapse_key: "orders",
         data: { own: "1" },

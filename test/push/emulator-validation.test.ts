@@ -217,7 +217,7 @@ describe("the FCM emulator's checks", () => {
     expect((await send({ token: "a", android, data: null })).status).toBe(200);
     expect(used.emulator.phones.messages("a")[0]?.message).toEqual({
       token: "a",
-      android: { collapse_key: "k", priority: "HIGH" },
+      android: { collapse_key: "k", priority: "high" },
     });
   });
 

@@ -81,7 +81,7 @@ describe("the FCM emulator", () => {
       },
     });
     expect(used.emulator.phones.messages("full")[0]?.message.android).toMatchObject({
-      priority: "HIGH",
+      priority: "high",
       ttl: "1.500000000s",
     });
   });

@@ -66,7 +66,7 @@ function parseKind(value: unknown, kind: Kind, path: string, violations: Violati
       // The SDKs send `high`: names of enums are taken in either case.
       const name = typeof value === "string" ? value.toUpperCase() : "";
       if (!kind.values.includes(name)) refuse(path, kind.type, value);
-      return name;
+      return value;
     }
     if (isObject(value)) return parseShape(value, kind, path, violations);
     refuse(path, kind.type, value);

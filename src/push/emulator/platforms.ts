@@ -48,7 +48,7 @@ function onAndroid(message: Message): Shown {
     body: text(notification.body),
     data,
     notification,
-    priority: text(priority),
+    priority: text(priority)?.toUpperCase() ?? null,
     tag: text(notification.tag),
     collapseKey: text(collapse_key),
     ttl: typeof ttl === "string" ? Math.floor(Number(ttl.slice(0, -1))) : null,
