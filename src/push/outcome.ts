@@ -19,7 +19,7 @@ const HOUR = 60 * MINUTE;
  */
 export function outcomeOf(response: SendResponse | undefined, attempts: number): Outcome {
   if (response?.success) return { status: "accepted", message_id: response.messageId ?? "" };
-  const { status, headers, code, field } = answerOf(response?.error);
+  const { status, headers, code, aboutAddress } = answerOf(response?.error);
   const retryAfter = Number(headers["retry-after"]) || 0;
   const retry = (first: number): Outcome => ({
     status: "retrying",
@@ -31,11 +31,10 @@ export function outcomeOf(response: SendResponse | undefined, attempts: number):
       return { status: "dead_address", error_code: code };
     case "INVALID_ARGUMENT":
       // Only an error about the token says anything of the token.
-      return {
-        status: field === "message.token" || field === "message.fid" ? "dead_address" : "failed",
-        error_code: code,
-      };
+      return { status: aboutAddress ? "dead_address" : "failed", error_code: code };
     case "QUOTA_EXCEEDED":
+    // Google's gateway counts before FCM does, and its errors have no FcmError.
+    case "RESOURCE_EXHAUSTED":
       return retry(MINUTE);
     case "SENDER_ID_MISMATCH":
     case "PERMISSION_DENIED":
@@ -61,8 +60,12 @@ interface Answer {
   status: number;
   headers: Record<string, unknown>;
   code: string;
-  field: string | undefined;
+  /** It says that the address is no good, and not the message. */
+  aboutAddress: boolean;
 }
+
+/** FCM says so in words, and only sometimes with the field besides. */
+const BAD_TOKEN = /registration token is not a valid|APNs device token is disabled/i;
 
 /** Reads what FCM wrote, from where firebase-admin 14 keeps it. */
 function answerOf(error: unknown): Answer {
@@ -73,6 +76,7 @@ function answerOf(error: unknown): Answer {
   const body = httpResponse?.data as
     | {
         error?: {
+          message?: string;
           status?: string;
           details?: {
             "@type"?: string;
@@ -83,6 +87,7 @@ function answerOf(error: unknown): Answer {
       }
     | undefined;
   const details = body?.error?.details ?? [];
+  const field = details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field;
   return {
     status: httpResponse?.status ?? 0,
     headers: httpResponse?.headers ?? {},
@@ -90,7 +95,10 @@ function answerOf(error: unknown): Answer {
       details.find((detail) => detail["@type"]?.endsWith("fcm.v1.FcmError"))?.errorCode ??
       body?.error?.status ??
       code,
-    field: details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field,
+    aboutAddress:
+      field === "message.token" ||
+      field === "message.fid" ||
+      (field === undefined && BAD_TOKEN.test(body?.error?.message ?? "")),
   };
 }
 
