@@ -124,6 +124,15 @@ describe("the FCM emulator's own interface", () => {
     ["PATCH", "/phones/a", "{", 400, "The body is no JSON"],
     ["POST", "/clock", '{"advance": -1}', 400, "advance"],
     ["DELETE", "/faults/x", undefined, 404, "There is no rule x."],
+    ["GET", "//", undefined, 404, "There is nothing at //."],
+    ["GET", "/v1/projects/p/registrations/a/topicSubscriptions/t", undefined, 404, "nothing at"],
+    [
+      "DELETE",
+      "/v1/projects/p/registrations/%zz/topicSubscriptions/t",
+      undefined,
+      400,
+      "malformed",
+    ],
     ["POST", "/token", "", 400, "grant_type"],
     ["POST", "/v1/projects/p/registrations/a/topicSubscriptions", "{}", 400, "topic_name"],
   ])("answers %s %s %s with HTTP %i and the reason", async (method, path, sent, status, reason) => {

@@ -1,4 +1,6 @@
+import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
+import { TOKEN_PREFIXES } from "../../src/push/emulator/faults.ts";
 import { useEmulator } from "../support/emulator.ts";
 
 const used = useEmulator();
@@ -82,5 +84,12 @@ describe("a fault rule", () => {
     expect(status).toBe(400);
     expect(body.error.message).toContain(reason);
     expect(used.emulator.faults.list()).toEqual([]);
+  });
+
+  it("and a prefix stand in the documentation together", async () => {
+    const page = await readFile(`${import.meta.dirname}/../../docs/fcm-emulator.md`, "utf8");
+    const rows = [...page.matchAll(/^\| `([a-z]+)-` \| `([A-Z_]+)`/gm)].map((row) => row.slice(1));
+    const prefixes = Object.entries(TOKEN_PREFIXES).map(([name, { respond }]) => [name, respond]);
+    expect(rows).toEqual(prefixes);
   });
 });

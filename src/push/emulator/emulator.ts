@@ -53,7 +53,10 @@ export async function startFcmEmulator(options: {
   const http = createHttpServer(handler);
   // Its requests and responses have what ours use of HTTP/1.1's.
   const https = createSecureServer({ key, cert, allowHTTP1: true }, handler as never);
-  http.on("connect", (request, socket) => tunnel(request, socket, (own) => connect(own)));
+  http.on("connect", (request, socket, head) => {
+    if (head.length > 0) socket.unshift(head);
+    tunnel(request, socket, connect);
+  });
 
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {

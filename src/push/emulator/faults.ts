@@ -66,7 +66,7 @@ export interface ActiveRule extends FaultRule {
 export type Fault = Pick<FaultRule, "respond" | "retryAfter" | "delay">;
 
 /** Tokens that fail without any rule: the part before the first dash, as in `unregistered-1`. */
-const TOKEN_PREFIXES: Readonly<Record<string, Fault>> = {
+export const TOKEN_PREFIXES: Readonly<Record<string, Fault>> = {
   unregistered: { respond: "UNREGISTERED" },
   invalid: { respond: "INVALID_ARGUMENT" },
   badtoken: { respond: "INVALID_TOKEN" },

@@ -133,7 +133,8 @@ export function createPhones(options: {
     set(token, { online, platform }) {
       const phone = use(token);
       phone.platform = platform ?? phone.platform;
-      if (online !== undefined) phone.online = online;
+      if (phone.online && online === false) phone.discarded = false;
+      phone.online = online ?? phone.online;
       if (online) {
         const now = options.now();
         for (const { kept, expiresAt } of phone.stored.splice(0)) {

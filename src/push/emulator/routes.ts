@@ -21,8 +21,11 @@ export function createHandler(emulated: Emulated) {
           sendJson(response, 413, { error }, { connection: "close" });
         } else route(emulated, request, response, body);
       } catch (cause) {
+        // Of what is not percent-encoded as it should be, the sender has to hear.
+        const [code, status]: [number, string] =
+          cause instanceof URIError ? [400, "INVALID_ARGUMENT"] : [500, "INTERNAL"];
         const { message } = cause as Error;
-        sendJson(response, 500, { error: { code: 500, message, status: "INTERNAL" } });
+        sendJson(response, code, { error: { code, message, status } });
       }
     });
   };

@@ -19,10 +19,13 @@ export function handleSubscription(
   url: string,
   body: string,
 ): boolean {
+  if (!/^\/(v1|iid)\//.test(url)) return false;
   const { pathname, searchParams } = new URL(url, "https://fcm.googleapis.com");
-  const batch = INSTANCE_ID.exec(pathname)?.[1];
+  const batch = request.method === "POST" ? INSTANCE_ID.exec(pathname)?.[1] : undefined;
   const [match, project = "", token = "", named] = V1.exec(pathname) ?? [];
-  if (batch === undefined && match === undefined) return false;
+  const add = match !== undefined && request.method === "POST" && named === undefined;
+  const remove = match !== undefined && request.method === "DELETE" && named !== undefined;
+  if (batch === undefined && !add && !remove) return false;
   if (!/^Bearer ./i.test(request.headers.authorization ?? "")) {
     sendStatus(response, credentialsMissing());
     return true;
@@ -30,7 +33,6 @@ export function handleSubscription(
   if (batch !== undefined) subscribeBatch(emulated, batch === "Add", response, body);
   else {
     const topic = named ?? searchParams.get("topic_name") ?? searchParams.get("topicName");
-    const add = request.method === "POST";
     subscribeOne(emulated, add, project, decodeURIComponent(token), topic, response);
   }
   return true;
