@@ -30,7 +30,7 @@ export function timedOut(attempts: number): Outcome {
  */
 export function outcomeOf(answered: Answered, attempts: number): Outcome {
   if (answered.success) return { status: "accepted", message_id: answered.messageId };
-  const { status, headers, code, field, quotaSubject } = answerOf(answered.error);
+  const { status, headers, code, aboutAddress, quotaSubject } = answerOf(answered.error);
   const retryAfter = secondsOf(headers["retry-after"]);
   const retry = (first: number, pause?: Outcome["pause"]): Outcome => ({
     status: "retrying",
@@ -43,11 +43,9 @@ export function outcomeOf(answered: Answered, attempts: number): Outcome {
       return { status: "dead_address", error_code: code };
     case "INVALID_ARGUMENT":
       // Only an error about the token says anything of the token.
-      return {
-        status: field === "message.token" || field === "message.fid" ? "dead_address" : "failed",
-        error_code: code,
-      };
+      return { status: aboutAddress ? "dead_address" : "failed", error_code: code };
     case "QUOTA_EXCEEDED":
+    // Google's gateway counts before FCM does, and its errors have no FcmError.
     case "RESOURCE_EXHAUSTED":
       return retry(MINUTE, /device|token|message\.fid/i.test(quotaSubject) ? "device" : "project");
     case "THIRD_PARTY_AUTH_ERROR":
@@ -75,10 +73,14 @@ interface Answer {
   status: number;
   headers: Record<string, unknown>;
   code: string;
-  field: string | undefined;
+  /** It says that the address is no good, and not the message. */
+  aboutAddress: boolean;
   /** Whose quota it was, as google.rpc.QuotaFailure says; empty where it does not. */
   quotaSubject: string;
 }
+
+/** FCM says so in words, and only sometimes with the field besides. */
+const BAD_TOKEN = /registration token is not a valid|APNs device token is disabled/i;
 
 /** Reads what FCM wrote, from where firebase-admin 14 keeps it. */
 function answerOf(error: unknown): Answer {
@@ -89,6 +91,7 @@ function answerOf(error: unknown): Answer {
   const body = httpResponse?.data as
     | {
         error?: {
+          message?: string;
           status?: string;
           details?: {
             "@type"?: string;
@@ -100,6 +103,7 @@ function answerOf(error: unknown): Answer {
       }
     | undefined;
   const details = body?.error?.details ?? [];
+  const field = details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field;
   return {
     status: httpResponse?.status ?? 0,
     headers: httpResponse?.headers ?? {},
@@ -107,7 +111,10 @@ function answerOf(error: unknown): Answer {
       details.find((detail) => detail["@type"]?.endsWith("fcm.v1.FcmError"))?.errorCode ??
       body?.error?.status ??
       code,
-    field: details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field,
+    aboutAddress:
+      field === "message.token" ||
+      field === "message.fid" ||
+      (field === undefined && BAD_TOKEN.test(body?.error?.message ?? "")),
     quotaSubject: details
       .flatMap((detail) => detail.violations ?? [])
       .map(({ subject = "", description = "" }) => `${subject} ${description}`)

@@ -1,85 +1,59 @@
 import type { ServerResponse } from "node:http";
-import type { FaultRule } from "./faults.ts";
+import { constants, type Http2ServerResponse } from "node:http2";
+import type { Status } from "./refusals.ts";
 
-/** HTTP status and gRPC status that FCM answers each error code with. */
-const STATUS: Readonly<Record<string, [http: number, grpc: string, message: string]>> = {
-  UNREGISTERED: [404, "NOT_FOUND", "Requested entity was not found."],
-  INVALID_ARGUMENT: [
-    400,
-    "INVALID_ARGUMENT",
-    "The registration token is not a valid FCM registration token",
-  ],
-  SENDER_ID_MISMATCH: [403, "PERMISSION_DENIED", "SenderId mismatch"],
-  PERMISSION_DENIED: [403, "PERMISSION_DENIED", "The caller does not have permission"],
-  THIRD_PARTY_AUTH_ERROR: [401, "UNAUTHENTICATED", "Auth error from APNS or Web Push Service"],
-  UNAUTHENTICATED: [401, "UNAUTHENTICATED", "Request had invalid authentication credentials."],
-  QUOTA_EXCEEDED: [429, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric."],
-  UNAVAILABLE: [503, "UNAVAILABLE", "The service is currently unavailable."],
-  INTERNAL: [500, "INTERNAL", "Internal error encountered."],
-};
-
-/** These are Google's in general, not FCM's: they carry no FcmError detail. */
-const PLAIN = new Set(["PERMISSION_DENIED", "UNAUTHENTICATED"]);
-
-export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
   const content = JSON.stringify(body);
   response.writeHead(status, {
     "content-type": "application/json; charset=UTF-8",
     "content-length": Buffer.byteLength(content),
+    ...headers,
   });
   response.end(content);
 }
 
-/** An error as FCM HTTP v1 writes it. */
-export function sendError(
+/** An error as Google writes it. */
+export function sendStatus(
   response: ServerResponse,
-  code: string,
-  options: { message?: string; field?: string; retryAfter?: number | undefined } = {},
+  error: Status,
+  retryAfter?: number | undefined,
 ): void {
-  const [http, status, message] = STATUS[code] ?? [500, "INTERNAL", "Internal error encountered."];
-  if (options.retryAfter !== undefined) response.setHeader("retry-after", options.retryAfter);
-  sendJson(response, http, {
-    error: {
-      code: http,
-      message: options.message ?? message,
-      status,
-      details: [
-        ...(PLAIN.has(code)
-          ? []
-          : [
-              {
-                "@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError",
-                errorCode: code,
-              },
-            ]),
-        ...(options.field === undefined
-          ? []
-          : [
-              {
-                "@type": "type.googleapis.com/google.rpc.BadRequest",
-                fieldViolations: [{ field: options.field, description: options.message }],
-              },
-            ]),
-      ],
-    },
-  });
+  const headers = retryAfter === undefined ? undefined : { "retry-after": String(retryAfter) };
+  sendJson(response, error.code, { error }, headers);
 }
 
-/** Does what a fault says. A hang keeps the request until the emulator closes or the client goes. */
-export function actFault(
-  response: ServerResponse,
-  { respond, retryAfter }: Pick<FaultRule, "respond" | "retryAfter">,
-): void {
-  if (respond === "HANG") return;
-  if (respond === "RESET") {
-    response.socket?.destroy();
+/** What a proxy in between says where it cannot reach Google. */
+export function sendHtml(response: ServerResponse, retryAfter: number | undefined): void {
+  response.writeHead(502, {
+    "content-type": "text/html; charset=UTF-8",
+    ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+  });
+  response.end(
+    "<!DOCTYPE html>\n<html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1></html>\n",
+  );
+}
+
+/** Loses the connection; of an HTTP/2 connection, one stream. */
+export function reset(response: ServerResponse): void {
+  const { stream } = response as unknown as Partial<Http2ServerResponse>;
+  if (stream) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  else response.socket?.destroy();
+}
+
+/** Tells an HTTP/2 client to go before it was served. */
+export function goAway(response: ServerResponse): void {
+  const { stream } = response as unknown as Partial<Http2ServerResponse>;
+  const session = stream?.session;
+  if (!stream || !session) {
+    reset(response);
     return;
   }
-  if (respond === "HTML") {
-    response.writeHead(502, { "content-type": "text/html" });
-    response.end("<html><title>502 Bad Gateway</title></html>");
-    return;
-  }
-  const field = respond === "INVALID_ARGUMENT" ? { field: "message.token" } : {};
-  sendError(response, respond, { retryAfter, ...field });
+  session.goaway(constants.NGHTTP2_NO_ERROR, Math.max(0, (stream.id ?? 0) - 2));
+  stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  session.close();
 }

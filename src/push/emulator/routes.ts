@@ -1,106 +1,66 @@
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { actFault, sendError, sendJson } from "./answers.ts";
-import { type Faults, faultRule } from "./faults.ts";
-import type { Phones } from "./phones.ts";
-import { InvalidArgument, validateSendRequest } from "./validate.ts";
+import { sendJson } from "./answers.ts";
+import { handleControl } from "./control.ts";
+import type { Emulated } from "./emulator.ts";
+import { handleToken, TOKEN_PATHS } from "./oauth.ts";
+import { handleSend } from "./send.ts";
+import { handleSubscription } from "./subscriptions.ts";
 
-/** Longest request body, bytes. */
+/** Longest request body, bytes; FCM's own largest message has a tenth of it. */
 const MAX_BODY = 64 * 1024;
-const SEND = /^\/v1\/projects\/([^/]+)\/messages:send$/;
+const SEND = /^\/v1\/projects\/([^/?]+)\/messages:send(?:\?|$)/;
 
-/** The emulator's HTTP interface; no framework, because it is what benchmarks send to. */
-export function createHandler(phones: Phones, faults: Faults) {
-  const phoneNamed = (token: string) => ({ token, messages: phones.messages(token) });
-
-  const controls: Readonly<Record<string, (body: string) => object>> = {
-    "GET /": () => ({
-      emulator: "Firebase Cloud Messaging, HTTP v1",
-      endpoints: ["/v1/projects/{project}/messages:send", "/token", "/phones", "/faults"],
-    }),
-    "POST /token": () => ({
-      access_token: `emulated-${randomUUID()}`,
-      expires_in: 3600,
-      token_type: "Bearer",
-    }),
-    "GET /phones": () => ({ phones: phones.list() }),
-    "DELETE /phones": () => {
-      phones.clear();
-      return { phones: [] };
-    },
-    "GET /faults": () => ({ faults: faults.list() }),
-    "POST /faults": (body) => {
-      faults.add(parseRule(body));
-      return { faults: faults.list() };
-    },
-    "DELETE /faults": () => {
-      faults.clear();
-      return { faults: [] };
-    },
-  };
-
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const path = request.url?.split("?")[0] ?? "/";
-    const project = request.method === "POST" ? SEND.exec(path)?.[1] : undefined;
-    try {
-      const body = await readBody(request);
-      if (project !== undefined) send(project, request, response, body);
-      else control(`${request.method} ${path}`, response, body);
-    } catch (error) {
-      if (error instanceof InvalidArgument) {
-        sendError(response, "INVALID_ARGUMENT", { message: error.message, field: error.field });
-      } else {
-        // The client has gone, or sent too much: there is nobody to answer.
-        request.destroy();
+/** All that the emulator answers; no framework, because it is what benchmarks send to. */
+export function createHandler(emulated: Emulated) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    readBody(request, (body) => {
+      try {
+        if (body === undefined) {
+          const message = `The body is longer than ${MAX_BODY} bytes.`;
+          const error = { code: 413, message, status: "INVALID_ARGUMENT" };
+          sendJson(response, 413, { error }, { connection: "close" });
+        } else route(emulated, request, response, body);
+      } catch (cause) {
+        // Of what is not percent-encoded as it should be, the sender has to hear.
+        const [code, status]: [number, string] =
+          cause instanceof URIError ? [400, "INVALID_ARGUMENT"] : [500, "INTERNAL"];
+        const { message } = cause as Error;
+        sendJson(response, code, { error: { code, message, status } });
       }
-    }
+    });
   };
+}
 
-  function send(
-    project: string,
-    request: IncomingMessage,
-    response: ServerResponse,
-    body: string,
-  ): void {
-    const authorized = request.headers.authorization?.startsWith("Bearer ");
-    const { message, target, validateOnly } = validateSendRequest(body);
-    const fault = authorized ? faults.take(target) : ({ respond: "UNAUTHENTICATED" } as const);
-    if (fault) {
-      actFault(response, fault);
-      return;
-    }
-    const name = `projects/${project}/messages/${validateOnly ? "fake_message_id" : randomUUID()}`;
-    if (!validateOnly) {
-      phones.receive(target, { name, receivedAt: new Date().toISOString(), message });
-    }
-    sendJson(response, 200, { name });
+function route(
+  emulated: Emulated,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: string,
+): void {
+  const { method = "GET", url = "/" } = request;
+  const project = method === "POST" ? SEND.exec(url)?.[1] : undefined;
+  if (project !== undefined) {
+    handleSend(emulated, project, request, response, body);
+    return;
   }
-
-  function control(route: string, response: ServerResponse, body: string): void {
-    const phone = /^GET \/phones\/(.+)$/.exec(route)?.[1];
-    const answer =
-      phone === undefined ? controls[route]?.(body) : phoneNamed(decodeURIComponent(phone));
-    if (answer) sendJson(response, 200, answer);
-    else
-      sendJson(response, 404, { error: { code: 404, message: "Not found.", status: "NOT_FOUND" } });
+  const path = url.split("?", 1)[0] as string;
+  if (method === "POST" && TOKEN_PATHS.has(path)) {
+    handleToken(response, body, request.headers["content-type"]);
+  } else if (!handleSubscription(emulated, request, response, url, body)) {
+    handleControl(emulated, method, path, body, response);
   }
 }
 
-function parseRule(body: string) {
-  try {
-    return faultRule.parse(JSON.parse(body));
-  } catch (cause) {
-    throw new InvalidArgument("", `This is no fault rule: ${(cause as Error).message}`);
-  }
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
+/** The body as text; undefined where it is too long. A client that goes away is not answered. */
+function readBody(request: IncomingMessage, done: (body: string | undefined) => void): void {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  request.on("data", (chunk: Buffer) => {
     length += chunk.length;
-    if (length > MAX_BODY) throw new Error("The body is too long.");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+    if (length <= MAX_BODY) chunks.push(chunk);
+    else chunks.length = 0;
+  });
+  request.on("end", () =>
+    done(length > MAX_BODY ? undefined : Buffer.concat(chunks).toString("utf8")),
+  );
 }

@@ -1,92 +1,177 @@
-/** Largest payload that FCM takes, bytes: notification and data together. */
+import { SEND_REQUEST } from "./fields.ts";
+import { isObject, type JsonObject, parseShape, type Violation } from "./parse.ts";
+import { androidPayload, apnsPayload, type Message, webpushPayload } from "./platforms.ts";
+import { parseCondition } from "./topics.ts";
+
+/** Largest payload that FCM takes, bytes, for each platform; topics are no exception any more. */
 const MAX_PAYLOAD = 4096;
 /** Longest life of a message, seconds: four weeks. */
-const MAX_TTL = 2_419_200;
+export const MAX_TTL = 2_419_200;
 
 export interface SendRequest {
-  message: Record<string, unknown>;
-  /** Where it goes: the token, or the installation id. */
-  target: string;
+  message: Message;
+  target: Target;
   validateOnly: boolean;
 }
 
-/** What FCM says to a request that is no good: the field and a sentence. */
+export interface Target {
+  kind: "token" | "fid" | "topic" | "condition";
+  name: string;
+}
+
+const TARGETS = ["token", "fid", "topic", "condition"] as const;
+
+/** A 400 of FCM, or of the parser before it, whose errors carry no FcmError. */
 export class InvalidArgument extends Error {
   override name = "InvalidArgument";
-  readonly field: string;
+  readonly violations: Violation[];
+  readonly source: "parser" | "fcm";
 
-  constructor(field: string, message: string) {
-    super(message);
-    this.field = field;
+  constructor(violations: Violation[], source: "parser" | "fcm") {
+    super(violations.map(({ description }) => description).join("\n"));
+    this.violations = violations;
+    this.source = source;
   }
 }
 
-/** Checks a request body as FCM HTTP v1 does. @throws {InvalidArgument} */
-export function validateSendRequest(body: string): SendRequest {
-  const request = parseObject(body);
-  const message = request.message;
-  if (!isObject(message))
-    throw new InvalidArgument("message", "Recipient of the message is not set.");
-  const targets = ["token", "fid", "topic", "condition"].filter(
-    (key) => message[key] !== undefined,
-  );
-  const [kind] = targets;
-  if (kind === undefined || targets.length > 1) {
-    throw new InvalidArgument(
-      "message",
-      "Exactly one of token, fid, topic or condition is required.",
-    );
-  }
-  const target = message[kind];
-  if (typeof target !== "string" || target === "") {
-    throw new InvalidArgument(
-      `message.${kind}`,
-      "The registration token is not a valid FCM registration token",
-    );
-  }
-  validateData(message.data);
-  validateTtl(isObject(message.android) ? message.android.ttl : undefined);
-  const size = Buffer.byteLength(
-    JSON.stringify({ notification: message.notification, data: message.data }),
-  );
-  if (size > MAX_PAYLOAD) {
-    throw new InvalidArgument("message", "Message too big: the payload exceeds 4096 bytes.");
-  }
-  return { message, target, validateOnly: request.validate_only === true };
-}
-
-function validateData(data: unknown): void {
-  if (data === undefined) return;
-  if (!isObject(data)) throw new InvalidArgument("message.data", "data must be a map of strings.");
-  for (const [key, value] of Object.entries(data)) {
-    if (typeof value !== "string") {
-      throw new InvalidArgument(`message.data[${key}]`, "Invalid value: must be a string.");
-    }
-    if (key === "from" || key === "message_type" || /^(google|gcm)/.test(key)) {
-      throw new InvalidArgument(`message.data[${key}]`, `Invalid data payload key: ${key}`);
-    }
-  }
-}
-
-function validateTtl(ttl: unknown): void {
-  if (ttl === undefined) return;
-  const seconds = typeof ttl === "string" ? /^(\d+(?:\.\d{1,9})?)s$/.exec(ttl)?.[1] : undefined;
-  if (seconds === undefined || Number(seconds) > MAX_TTL) {
-    throw new InvalidArgument("message.android.ttl", "Invalid ttl: 0s to 2419200s.");
-  }
-}
-
-function parseObject(body: string): Record<string, unknown> {
-  let parsed: unknown;
+/** Reads a body of `messages:send` as Google's parser does. @throws {InvalidArgument} */
+export function parseSendRequest(body: string): { message: Message; validateOnly: boolean } {
+  const violations: Violation[] = [];
+  let json: unknown;
   try {
-    parsed = JSON.parse(body);
-  } catch {
-    throw new InvalidArgument("", "Invalid JSON payload received.");
+    json = JSON.parse(body);
+  } catch (error) {
+    const { message } = error as Error;
+    violations.push({ field: "", description: `Invalid JSON payload received. ${message}` });
   }
-  if (!isObject(parsed)) throw new InvalidArgument("", "Invalid JSON payload received.");
-  return parsed;
+  if (json !== undefined && !isObject(json)) {
+    const description = "Invalid JSON payload received. Root element must be a message.";
+    violations.push({ field: "", description });
+  }
+  const request = isObject(json) ? parseShape(json, SEND_REQUEST, "", violations) : {};
+  const message = (request.message ?? {}) as Message;
+  const targets = TARGETS.filter((kind) => message[kind] !== undefined);
+  for (const kind of targets.slice(1)) {
+    const description = `Invalid value at 'message' (oneof), oneof field 'target' is already set. Cannot set '${kind}'`;
+    violations.push({ field: "message", description });
+  }
+  if (violations.length > 0) throw new InvalidArgument(violations, "parser");
+  return { message, validateOnly: request.validate_only === true };
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** Checks a request as FCM does. @throws {InvalidArgument} */
+export function validateSendRequest(body: string): SendRequest {
+  const { message, validateOnly } = parseSendRequest(body);
+  const target = targetOf(message);
+  checkData("message.data", message.data);
+  const { android, apns, webpush } = message;
+  if (android) {
+    checkData("message.android.data", android.data as JsonObject | undefined);
+    checkTtl(android.ttl as string | undefined);
+    const { color } = (android.notification ?? {}) as { color?: string };
+    refuseUnless(color === undefined || /^#[0-9a-f]{6}$/i.test(color), {
+      field: "message.android.notification.color",
+      description: "Invalid color: it must have the form #RRGGBB.",
+    });
+  }
+  if (apns) checkApns((apns.headers ?? {}) as Record<string, string>, apns.payload);
+  if (webpush) {
+    checkData("message.webpush.data", webpush.data as JsonObject | undefined);
+    checkWebpush((webpush.headers ?? {}) as Record<string, string>);
+  }
+  // A payload cannot be longer than the request that holds it.
+  if (Buffer.byteLength(body) > MAX_PAYLOAD) checkSize(message);
+  return { message, target, validateOnly };
+}
+
+function targetOf(message: Message): Target {
+  const kind = TARGETS.find((key) => message[key] !== undefined);
+  const name = kind && message[kind];
+  if (!kind || !name) {
+    refuse(kind ? `message.${kind}` : "message", "Recipient of the message is not set.");
+  }
+  if (kind === "topic" && !/^[\w.~%-]+$/.test(name)) {
+    refuse("message.topic", "Invalid topic name.");
+  }
+  if (kind === "condition" && !parseCondition(name)) {
+    refuse("message.condition", "Invalid condition expression provided.");
+  }
+  return { kind, name };
+}
+
+function checkData(field: string, data: JsonObject | undefined): void {
+  for (const key of Object.keys(data ?? {})) {
+    if (key === "from" || key === "message_type" || /^(google|gcm)/.test(key)) {
+      refuse(field, `Invalid data payload key: ${key}`);
+    }
+  }
+}
+
+function checkTtl(ttl: string | undefined): void {
+  const seconds = ttl === undefined ? 0 : Number(ttl.slice(0, -1));
+  if (seconds < 0 || seconds > MAX_TTL) {
+    refuse("message.android.ttl", "Invalid value for ttl: it must be from 0s to 2419200s.");
+  }
+}
+
+function checkApns(headers: Record<string, string>, payload: unknown): void {
+  const aps = isObject(payload) ? payload.aps : undefined;
+  const header = (name: string, fits: (value: string) => boolean, rule: string) => {
+    const value = headers[name];
+    if (value !== undefined && !fits(value)) {
+      refuse(`message.apns.headers.${name}`, `Invalid value for ${name}: ${rule}.`);
+    }
+  };
+  header("apns-priority", (value) => /^(10|5|1)$/.test(value), "it must be 10, 5 or 1");
+  header("apns-expiration", (value) => /^\d+$/.test(value), "it must be seconds since 1970");
+  header("apns-collapse-id", (value) => Buffer.byteLength(value) <= 64, "64 bytes at most");
+  const wrongKey = (key: string, type: string) =>
+    refuse(`message.apns.payload.aps.${key}`, `Value type for APS key [${key}] is a ${type}.`);
+  if (aps === undefined) return;
+  if (!isObject(aps)) refuse("message.apns.payload.aps", "Value type for key [aps] is a Map.");
+  const { alert, badge, sound } = aps;
+  if (alert !== undefined && typeof alert !== "string" && !isObject(alert)) {
+    wrongKey("alert", "String or Map");
+  }
+  if (badge !== undefined && !Number.isInteger(badge)) wrongKey("badge", "Number");
+  if (sound !== undefined && typeof sound !== "string" && !isObject(sound)) {
+    wrongKey("sound", "String or Map");
+  }
+  for (const key of ["title", "subtitle", "body"]) {
+    const text = isObject(alert) ? alert[key] : undefined;
+    if (text !== undefined && typeof text !== "string") {
+      refuse(
+        `message.apns.payload.aps.alert.${key}`,
+        `Value type for APS key [${key}] is a String.`,
+      );
+    }
+  }
+}
+
+function checkWebpush(headers: Record<string, string>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    const fits =
+      name === "TTL"
+        ? /^\d+$/.test(value) && Number(value) <= MAX_TTL
+        : name === "Urgency"
+          ? /^(very-low|low|normal|high)$/.test(value)
+          : name !== "Topic" || /^[\w-]{1,32}$/.test(value);
+    if (!fits) refuse(`message.webpush.headers.${name}`, `Invalid value for the header ${name}.`);
+  }
+}
+
+function checkSize(message: Message): void {
+  for (const payload of [androidPayload(message), apnsPayload(message), webpushPayload(message)]) {
+    if (Buffer.byteLength(JSON.stringify(payload)) > MAX_PAYLOAD) {
+      refuse("message", "Message is too large. The maximum is 4K (4096 bytes).");
+    }
+  }
+}
+
+function refuseUnless(fits: boolean, violation: Violation): void {
+  if (!fits) refuse(violation.field, violation.description);
+}
+
+function refuse(field: string, description: string): never {
+  throw new InvalidArgument([{ field, description }], "fcm");
 }

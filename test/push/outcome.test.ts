@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+import type { Respond } from "../../src/push/emulator/faults.ts";
+import { outcomeOf } from "../../src/push/outcome.ts";
+import { useEmulator } from "../support/emulator.ts";
+
+const used = useEmulator();
+
+/** What becomes of a delivery that the emulator answers so. */
+async function outcome(respond: Respond, address: object = { token: "a" }, retryAfter?: number) {
+  used.emulator.faults.add({ respond, ...(retryAfter === undefined ? {} : { retryAfter }) });
+  const { responses } = await used.firebase.messaging.sendEach([address as { token: string }]);
+  return outcomeOf(responses[0], 1);
+}
+
+describe("the outcome of a delivery", () => {
+  it.each([
+    ["UNREGISTERED", "dead_address", "UNREGISTERED"],
+    ["INVALID_ARGUMENT", "dead_address", "INVALID_ARGUMENT"],
+    ["INVALID_TOKEN", "dead_address", "INVALID_ARGUMENT"],
+    ["APNS_UNREGISTERED", "dead_address", "INVALID_ARGUMENT"],
+    ["INVALID_PAYLOAD", "failed", "INVALID_ARGUMENT"],
+    ["SENDER_ID_MISMATCH", "retrying", "SENDER_ID_MISMATCH"],
+    ["PERMISSION_DENIED", "retrying", "PERMISSION_DENIED"],
+    ["THIRD_PARTY_AUTH_ERROR", "retrying", "THIRD_PARTY_AUTH_ERROR"],
+    ["UNAUTHENTICATED", "retrying", "UNAUTHENTICATED"],
+    ["QUOTA_EXCEEDED", "retrying", "QUOTA_EXCEEDED"],
+    ["DEVICE_QUOTA_EXCEEDED", "retrying", "QUOTA_EXCEEDED"],
+    ["RATE_LIMIT_EXCEEDED", "retrying", "RESOURCE_EXHAUSTED"],
+    ["INTERNAL", "retrying", "INTERNAL"],
+  ] as const)("that FCM answers with %s is %s", async (respond, status, error_code) => {
+    expect(await outcome(respond)).toMatchObject({ status, error_code });
+  });
+
+  it("is dead_address for an installation id that is no good", async () => {
+    const address = { fid: "a" };
+    expect(await outcome("INVALID_ARGUMENT", address)).toMatchObject({ status: "dead_address" });
+  });
+
+  it("is retried no sooner than Retry-After says", async () => {
+    const answer = await outcome("RATE_LIMIT_EXCEEDED", undefined, 3600);
+    expect(answer.retry_after).toBe(3600);
+  });
+
+  it("is failed for a payload that FCM refuses itself", async () => {
+    const { responses } = await used.firebase.messaging.sendEach([
+      { token: "a", data: { gcm: "x" } },
+    ]);
+    expect(outcomeOf(responses[0], 1)).toMatchObject({ status: "failed" });
+  });
+});
