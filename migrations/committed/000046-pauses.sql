@@ -1,5 +1,5 @@
 --! Previous: sha1:56f6a67045205ab9e941412e66788062d5c9896c
---! Hash: sha1:d175a3b392b379c148c0a0cb71cdf0c1e2633100
+--! Hash: sha1:72f09f6d69fbb5c1b02797fd02aacf7524fce878
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against
@@ -53,16 +53,17 @@ comment on column app_public.circuit_breakers.deliveries is 'How many deliveries
 comment on column app_public.circuit_breakers.decision is
   'retry: they were sent again; tombstone: their devices were disabled.';
 
-create or replace function app_private.pause_seconds(occurrence int) returns double precision
+create or replace function app_private.pause_seconds(first int, occurrence int)
+returns double precision
 language sql volatile
 as $$
-  select least(3600, 60 * 2 ^ least(occurrence - 1, 10)) * (1 + random() / 4);
+  select least(3600, first * 2 ^ least(occurrence - 1, 12)) * (1 + random() / 4);
 $$;
-comment on function app_private.pause_seconds(int) is
-  'A minute, and twice as long for each occurrence in a row, to an hour; up to a quarter more at random.';
+comment on function app_private.pause_seconds(int, int) is
+  'first seconds, and twice as long for each occurrence in a row, to an hour; up to a quarter more at random.';
 
 create or replace function app_private.pause_pushes(
-  device_type app_public.device_type, error_code text, retry_after double precision
+  device_type app_public.device_type, error_code text, retry_after double precision, first int
 ) returns timestamptz
 language sql volatile
 as $$
@@ -70,7 +71,7 @@ as $$
   values (
     pause_pushes.device_type,
     pause_pushes.error_code,
-    now() + make_interval(secs => greatest(retry_after, app_private.pause_seconds(1)))
+    now() + make_interval(secs => greatest(retry_after, app_private.pause_seconds(first, 1)))
   )
   on conflict (device_type, error_code) where ended_at is null do update
   set
@@ -81,14 +82,14 @@ as $$
       now() + make_interval(
         secs => greatest(
           retry_after,
-          case when p.paused_until <= now() then app_private.pause_seconds(p.occurrences + 1) else 0 end
+          case when p.paused_until <= now() then app_private.pause_seconds(first, p.occurrences + 1) else 0 end
         )
       )
     )
   returning p.paused_until;
 $$;
-comment on function app_private.pause_pushes(app_public.device_type, text, double precision) is
-  'Pauses a platform (null: all) for retry_after seconds at least, longer each time in a row; returns until when.';
+comment on function app_private.pause_pushes(app_public.device_type, text, double precision, int) is
+  'Pauses a platform (null: all) for retry_after seconds at least, longer each time in a row, beginning with first seconds; returns until when.';
 
 create or replace function app_private.paused_until(device_type app_public.device_type)
 returns timestamptz

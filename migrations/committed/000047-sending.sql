@@ -1,5 +1,5 @@
---! Previous: sha1:d175a3b392b379c148c0a0cb71cdf0c1e2633100
---! Hash: sha1:ea5c88be55b3514d09009581304e9b49cd86c7d4
+--! Previous: sha1:72f09f6d69fbb5c1b02797fd02aacf7524fce878
+--! Hash: sha1:f4ff24576c295755584cd9d3515e1e98749ac551
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between
@@ -178,7 +178,7 @@ create type app_private.delivery_outcome_v2 as (
 drop type app_private.delivery_outcome;
 alter type app_private.delivery_outcome_v2 rename to delivery_outcome;
 comment on type app_private.delivery_outcome is
-  'What became of one claimed delivery; queued: it was not handed to FCM at all. retry_after: seconds, with retrying or unknown. pause: project, platform or device, where FCM wants less from all of it.';
+  'What became of one claimed delivery; queued: it was not handed to FCM at all. retry_after: seconds, with retrying or unknown. pause: project, platform or device, where FCM wants less from all of it; outage: of the project, where it happens to ten and nothing is accepted.';
 
 create or replace function app_private.record_batch(
   batch_id bigint, worker_id uuid, fence int, outcomes jsonb, out recorded int, out alert text
@@ -228,17 +228,19 @@ begin
   for v_retry in
     select o.pause, o.error_code, max(o.retry_after) as retry_after, count(*) as deliveries
     from jsonb_populate_recordset(null::app_private.delivery_outcome, outcomes) o
-    where o.pause in ('project', 'platform')
+    where o.pause in ('project', 'platform', 'outage')
     group by o.pause, o.error_code
   loop
     -- Only a quota is hit in the middle of a batch; else one that was accepted shows that all is well.
-    continue when v_accepted > 0 and v_retry.error_code <> 'QUOTA_EXCEEDED';
+    continue when v_accepted > 0
+      and v_retry.error_code not in ('QUOTA_EXCEEDED', 'RESOURCE_EXHAUSTED');
     -- One 503 is bad luck, many are an outage.
-    continue when v_retry.error_code in ('UNAVAILABLE', 'INTERNAL') and v_retry.deliveries < 10;
+    continue when v_retry.pause = 'outage' and v_retry.deliveries < 10;
     perform app_private.pause_pushes(
       case when v_retry.pause = 'platform' then v_batch.device_type end,
       v_retry.error_code,
-      v_retry.retry_after
+      v_retry.retry_after,
+      case when v_retry.pause = 'outage' then 5 else 60 end
     );
     alert := v_retry.error_code;
   end loop;

@@ -1,5 +1,5 @@
---! Previous: sha1:ea5c88be55b3514d09009581304e9b49cd86c7d4
---! Hash: sha1:3d11813b8e83b80a1835fba03aef179ca26a90f0
+--! Previous: sha1:f4ff24576c295755584cd9d3515e1e98749ac551
+--! Hash: sha1:baff49cdb4b6f1d8d89cd6c756b0cf5698eddd37
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

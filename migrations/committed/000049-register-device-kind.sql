@@ -1,5 +1,5 @@
---! Previous: sha1:3d11813b8e83b80a1835fba03aef179ca26a90f0
---! Hash: sha1:e6f5e60787234331dd217e2a0fc0502765725295
+--! Previous: sha1:baff49cdb4b6f1d8d89cd6c756b0cf5698eddd37
+--! Hash: sha1:fdcc5cb8c875fa75dd4041e8c313d775c1a483fb
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

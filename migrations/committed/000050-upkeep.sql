@@ -1,5 +1,5 @@
---! Previous: sha1:e6f5e60787234331dd217e2a0fc0502765725295
---! Hash: sha1:5069a2712470a3d01a2a925571fb8315a936850b
+--! Previous: sha1:fdcc5cb8c875fa75dd4041e8c313d775c1a483fb
+--! Hash: sha1:be0debd335705956acc4eca2e7be369c7cc44897
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

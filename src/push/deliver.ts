@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { TaskContext } from "../tasks/task.ts";
 import { type Address, buildMessage, type Notification } from "./message.ts";
+import { sendMessage } from "./messaging.ts";
 import { type Outcome, outcomeOf, timedOut } from "./outcome.ts";
 
 /** Messages of a batch that are under way at once: as many as there are connections. */
@@ -83,11 +84,8 @@ async function send({ notification, deliveries }: Claimed, context: Context) {
       const delivery = deliveries[index] as Claimed["deliveries"][number];
       const { id, attempts } = delivery;
       outcomes[index] = { id, ...timedOut(attempts) };
-      const response = await messaging.send(buildMessage(notification, delivery, now)).then(
-        (messageId) => ({ success: true as const, messageId }),
-        (error: unknown) => ({ success: false as const, error }),
-      );
-      if (!isOver) outcomes[index] = { id, ...outcomeOf(response, attempts) };
+      const answered = await sendMessage(messaging, buildMessage(notification, delivery, now));
+      if (!isOver) outcomes[index] = { id, ...outcomeOf(answered, attempts) };
     }
   }
 

@@ -8,7 +8,7 @@ import {
   deleteApp,
   initializeApp,
 } from "firebase-admin/app";
-import { getMessaging, type Messaging } from "firebase-admin/messaging";
+import { getMessaging, type Message, type Messaging } from "firebase-admin/messaging";
 
 export type MessagingConfig =
   | { kind: "google"; serviceAccountPath?: string }
@@ -47,6 +47,17 @@ export function createMessaging(config: MessagingConfig): {
       agent.destroy();
     },
   };
+}
+
+/** What FCM said of a message, or that nothing was heard. */
+export type Answered = { success: true; messageId: string } | { success: false; error: unknown };
+
+/** Sends one message; a refusal is an answer like any other. */
+export function sendMessage(messaging: Messaging, message: Message): Promise<Answered> {
+  return messaging.send(message).then(
+    (messageId) => ({ success: true, messageId }),
+    (error: unknown) => ({ success: false, error }),
+  );
 }
 
 function credential(config: MessagingConfig): Credential {

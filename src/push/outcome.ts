@@ -1,3 +1,5 @@
+import type { Answered } from "./messaging.ts";
+
 /** What is written to the ledger for one delivery: app_private.delivery_outcome without its key. */
 export interface Outcome {
   /**
@@ -9,12 +11,12 @@ export interface Outcome {
   error_code?: string;
   /** Seconds, for what is tried again. */
   retry_after?: number;
-  /** Who else is to wait: everything of this Firebase project, of this platform, of this device. */
-  pause?: "project" | "platform" | "device";
+  /**
+   * Who else is to wait: everything of this Firebase project, of this platform, of this device.
+   * outage: of the project, where it happens to many and nothing is accepted.
+   */
+  pause?: "project" | "platform" | "device" | "outage";
 }
-
-/** What firebase-admin's `send` resolved to, or was rejected with. */
-export type Answered = { success: true; messageId: string } | { success: false; error: unknown };
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -30,7 +32,7 @@ export function timedOut(attempts: number): Outcome {
  */
 export function outcomeOf(answered: Answered, attempts: number): Outcome {
   if (answered.success) return { status: "accepted", message_id: answered.messageId };
-  const { status, headers, code, aboutAddress, quotaSubject } = answerOf(answered.error);
+  const { status, headers, code, aboutAddress, aboutDevice } = answerOf(answered.error);
   const retryAfter = secondsOf(headers["retry-after"]);
   const retry = (first: number, pause?: Outcome["pause"]): Outcome => ({
     status: "retrying",
@@ -47,7 +49,7 @@ export function outcomeOf(answered: Answered, attempts: number): Outcome {
     case "QUOTA_EXCEEDED":
     // Google's gateway counts before FCM does, and its errors have no FcmError.
     case "RESOURCE_EXHAUSTED":
-      return retry(MINUTE, /device|token|message\.fid/i.test(quotaSubject) ? "device" : "project");
+      return retry(MINUTE, aboutDevice ? "device" : "project");
     case "THIRD_PARTY_AUTH_ERROR":
       // The platform's own credentials (APNs key, Web Push certificate): addresses stay.
       return retry(MINUTE, "platform");
@@ -64,7 +66,7 @@ export function outcomeOf(answered: Answered, attempts: number): Outcome {
     default:
       // UNAVAILABLE, INTERNAL, a proxy's HTML. Another 4xx would be refused again, and so would what
       // the SDK itself refuses to send.
-      return status >= 500 ? retry(1, "project") : { status: "failed", error_code: code };
+      return status >= 500 ? retry(1, "outage") : { status: "failed", error_code: code };
   }
 }
 
@@ -75,8 +77,8 @@ interface Answer {
   code: string;
   /** It says that the address is no good, and not the message. */
   aboutAddress: boolean;
-  /** Whose quota it was, as google.rpc.QuotaFailure says; empty where it does not. */
-  quotaSubject: string;
+  /** It is the quota of one device, as google.rpc.QuotaFailure says. */
+  aboutDevice: boolean;
 }
 
 /** FCM says so in words, and only sometimes with the field besides. */
@@ -104,21 +106,21 @@ function answerOf(error: unknown): Answer {
     | undefined;
   const details = body?.error?.details ?? [];
   const field = details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field;
+  const status = httpResponse?.status ?? 0;
   return {
-    status: httpResponse?.status ?? 0,
+    status,
     headers: httpResponse?.headers ?? {},
     code:
       details.find((detail) => detail["@type"]?.endsWith("fcm.v1.FcmError"))?.errorCode ??
       body?.error?.status ??
-      code,
+      (status >= 500 ? `HTTP_${status}` : code),
     aboutAddress:
       field === "message.token" ||
       field === "message.fid" ||
       (field === undefined && BAD_TOKEN.test(body?.error?.message ?? "")),
-    quotaSubject: details
+    aboutDevice: details
       .flatMap((detail) => detail.violations ?? [])
-      .map(({ subject = "", description = "" }) => `${subject} ${description}`)
-      .join(),
+      .some(({ subject = "", description = "" }) => /^device\b/i.test(subject || description)),
   };
 }
 

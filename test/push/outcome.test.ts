@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Respond } from "../../src/push/emulator/faults.ts";
+import { sendMessage } from "../../src/push/messaging.ts";
 import { outcomeOf } from "../../src/push/outcome.ts";
 import { useEmulator } from "../support/emulator.ts";
 
@@ -8,8 +9,7 @@ const used = useEmulator();
 /** What becomes of a delivery that the emulator answers so. */
 async function outcome(respond: Respond, address: object = { token: "a" }, retryAfter?: number) {
   used.emulator.faults.add({ respond, ...(retryAfter === undefined ? {} : { retryAfter }) });
-  const { responses } = await used.firebase.messaging.sendEach([address as { token: string }]);
-  return outcomeOf(responses[0], 1);
+  return outcomeOf(await sendMessage(used.firebase.messaging, address as { token: string }), 1);
 }
 
 describe("the outcome of a delivery", () => {
@@ -42,9 +42,7 @@ describe("the outcome of a delivery", () => {
   });
 
   it("is failed for a payload that FCM refuses itself", async () => {
-    const { responses } = await used.firebase.messaging.sendEach([
-      { token: "a", data: { gcm: "x" } },
-    ]);
-    expect(outcomeOf(responses[0], 1)).toMatchObject({ status: "failed" });
+    const answered = await sendMessage(used.firebase.messaging, { token: "a", data: { gcm: "x" } });
+    expect(outcomeOf(answered, 1)).toMatchObject({ status: "failed" });
   });
 });

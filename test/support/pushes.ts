@@ -36,7 +36,7 @@ export function usePushes() {
 }
 
 /** Users with devices, notifications to them, and a look at the ledger, in one database. */
-function createPushes(database: TestDatabase) {
+export function createPushes(database: TestDatabase) {
   let counter = 0;
 
   /** A user with one device for each of these token prefixes. */
