@@ -1,12 +1,12 @@
 --! Previous: sha1:a81a983c5daa920f4f402188e7e6a67bbe467ee6
---! Hash: sha1:a340de1534a0cf1fae975346b0eb138e4ceddcc8
+--! Hash: sha1:416cc7349ff2692a1767365d7a7cd636d0e8294b
 --! Message: workers
 
 -- Which worker processes live: what a dead one held is given to others.
 
 create table app_private.workers (
   id uuid not null,
-  -- Its names in the job queue, one for each job that it runs at once.
+  -- Its names in the job queue.
   job_worker_ids text[] not null default '{}',
   started_at timestamptz not null default now(),
   heartbeat_at timestamptz not null default now(),

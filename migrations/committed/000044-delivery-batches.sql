@@ -1,5 +1,5 @@
---! Previous: sha1:a340de1534a0cf1fae975346b0eb138e4ceddcc8
---! Hash: sha1:0f36ebeb497fbda730f3a8e1e188665f9ae4a140
+--! Previous: sha1:416cc7349ff2692a1767365d7a7cd636d0e8294b
+--! Hash: sha1:3d1c51d58ee44c7f76d8080fa696e0d3d939a493
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a

@@ -1,5 +1,5 @@
---! Previous: sha1:0f36ebeb497fbda730f3a8e1e188665f9ae4a140
---! Hash: sha1:56f6a67045205ab9e941412e66788062d5c9896c
+--! Previous: sha1:3d1c51d58ee44c7f76d8080fa696e0d3d939a493
+--! Hash: sha1:5571117f6f5b835bd5ed1d31fc36b646b9933574
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

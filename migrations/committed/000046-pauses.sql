@@ -1,5 +1,5 @@
---! Previous: sha1:56f6a67045205ab9e941412e66788062d5c9896c
---! Hash: sha1:72f09f6d69fbb5c1b02797fd02aacf7524fce878
+--! Previous: sha1:5571117f6f5b835bd5ed1d31fc36b646b9933574
+--! Hash: sha1:0743ee094bf0728ab7b228d6811e641fa095692b
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

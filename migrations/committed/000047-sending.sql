@@ -1,5 +1,5 @@
---! Previous: sha1:72f09f6d69fbb5c1b02797fd02aacf7524fce878
---! Hash: sha1:f4ff24576c295755584cd9d3515e1e98749ac551
+--! Previous: sha1:0743ee094bf0728ab7b228d6811e641fa095692b
+--! Hash: sha1:845fc58dd2945f7a5c7aaac607ae0ddb57ca1e9d
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between

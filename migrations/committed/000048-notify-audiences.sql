@@ -1,5 +1,5 @@
---! Previous: sha1:f4ff24576c295755584cd9d3515e1e98749ac551
---! Hash: sha1:baff49cdb4b6f1d8d89cd6c756b0cf5698eddd37
+--! Previous: sha1:845fc58dd2945f7a5c7aaac607ae0ddb57ca1e9d
+--! Hash: sha1:a1e679d3bc53b520fc0638b3647778879e4a0457
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

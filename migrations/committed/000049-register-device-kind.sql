@@ -1,5 +1,5 @@
---! Previous: sha1:baff49cdb4b6f1d8d89cd6c756b0cf5698eddd37
---! Hash: sha1:fdcc5cb8c875fa75dd4041e8c313d775c1a483fb
+--! Previous: sha1:a1e679d3bc53b520fc0638b3647778879e4a0457
+--! Hash: sha1:624af303c6488f719ed7e4b2ef4224669041f957
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

@@ -1,5 +1,5 @@
---! Previous: sha1:fdcc5cb8c875fa75dd4041e8c313d775c1a483fb
---! Hash: sha1:be0debd335705956acc4eca2e7be369c7cc44897
+--! Previous: sha1:624af303c6488f719ed7e4b2ef4224669041f957
+--! Hash: sha1:f217ac685618eb5b3d189b15f768907217c92a48
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.
@@ -35,7 +35,10 @@ begin
       and not exists (select from app_private.workers w where w.id = b.worker_id)
       and not exists (
         select from graphile_worker.jobs j
-        where j.key = 'deliver_pushes:' || b.id and j.attempts < j.max_attempts
+        -- One that is locked was a dead worker's, too: a new one takes its place.
+        where j.key = 'deliver_pushes:' || b.id
+          and j.locked_at is null
+          and j.attempts < j.max_attempts
       )
     limit 1000
   )

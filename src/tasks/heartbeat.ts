@@ -16,14 +16,14 @@ export interface Heartbeat {
 export async function startHeartbeat(options: {
   pool: Pool;
   workerId: string;
-  /** Of graphile-worker: tells the names under which this process locks jobs. */
+  /** Of graphile-worker: tells the name under which this process locks jobs. */
   events: EventEmitter;
   logger: Logger;
 }): Promise<Heartbeat> {
   const { pool, workerId, events, logger } = options;
   const jobWorkerIds = new Set<string>();
-  events.on("worker:create", ({ worker }: { worker: { workerId: string } }) => {
-    jobWorkerIds.add(worker.workerId);
+  events.on("pool:create", ({ workerPool }: { workerPool: { id: string } }) => {
+    jobWorkerIds.add(workerPool.id);
   });
   let timer: NodeJS.Timeout | undefined;
   let beating: Promise<void> | undefined;
@@ -54,7 +54,7 @@ export async function startHeartbeat(options: {
   }
 
   await pool.query("select app_private.heartbeat($1, $2)", [workerId, []]);
-  // The names are known once the runner has made its workers, a moment from now.
+  // The name is known once the runner has made its pool, a moment from now.
   schedule(100);
   return {
     async stop() {

@@ -77,7 +77,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       concurrency: CONCURRENCY,
       noHandleSignals: true,
       // A completion that waits to be batched is lost when the process ends: the job would run twice.
-      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+      preset: {
+        worker: {
+          completeJobBatchDelay: 0,
+          failJobBatchDelay: 0,
+          // Its own limit would give jobs up while they write down what they know.
+          gracefulShutdownAbortTimeout: config.shutdownSeconds * 1000,
+        },
+      },
     });
     stack.defer(() => runner.stop());
     stack.defer(() => {

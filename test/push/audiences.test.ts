@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Account, startTestApi, type TestApi } from "../support/api.ts";
+import { createPushes } from "../support/pushes.ts";
+import { startTestWorker, type TestWorker } from "../support/worker.ts";
+
+let api: TestApi;
+let worker: TestWorker;
+let pushes: ReturnType<typeof createPushes>;
+let operator: Account;
+
+beforeAll(async () => {
+  api = await startTestApi();
+  worker = await startTestWorker(api.database);
+  pushes = createPushes(api.database);
+  operator = await api.signUpOperator();
+  await api.database.owner.query(`
+    create view app_audiences.users_with_old_items as
+      select distinct user_id from app_public.items where created_at < now() - interval '1 week';
+    create function app_audiences.everybody() returns setof int language sql stable
+      as 'select id from app_public.users';
+    create view app_audiences.no_user_ids as select 1 as id;
+    create function app_audiences.wants_arguments(a int) returns setof int language sql as 'select a';
+  `);
+});
+afterAll(async () => {
+  await worker.stop();
+  await api.stop();
+});
+
+function send(input: Record<string, unknown>) {
+  return api.graphql(
+    `mutation ($input: SendNotificationInput!) {
+      sendNotification(input: $input) {
+        notification { id status users audience } reach { recipients devices } } }`,
+    {
+      token: operator.token,
+      variables: { input: { event: "news", message: "Hello", ...input } },
+    },
+  );
+}
+
+async function queued() {
+  const { rows } = await api.database.owner.query(
+    `select (select count(*)::int from app_public.notifications) as notifications,
+       (select count(*)::int from app_private.notification_audience) as audience,
+       (select count(*)::int from graphile_worker.jobs) as jobs`,
+  );
+  return rows[0];
+}
+
+describe("a named audience", () => {
+  it("is a view of the developer's: all users with an item older than a week", async () => {
+    const old = await pushes.userWithDevices("phone", "tablet");
+    const recent = await pushes.userWithDevices("phone");
+    await api.database.owner.query(
+      `insert into app_public.items (user_id, title, created_at) values
+         ($1, 'Saddle', now() - interval '8 days'), ($1, 'Parasol', now() - interval '9 days'),
+         ($2, 'Ladder', now())`,
+      [old.id, recent.id],
+    );
+    const { data, errors } = await send({ audience: "users_with_old_items" });
+    expect(errors).toEqual([]);
+    const { id } = data.sendNotification.notification;
+    const { status, deliveries } = await pushes.settled(id);
+    expect(status).toBe("sent");
+    expect(deliveries.map(({ token }) => token).sort()).toEqual([...old.tokens].sort());
+    const { data: after } = await api.graphql(`{ notification(id: ${id}) { users audience } }`, {
+      token: operator.token,
+    });
+    expect(after.notification).toEqual({ users: [old.id], audience: "users_with_old_items" });
+  });
+
+  it("is a function of the developer's", async () => {
+    const { data } = await send({ audience: "everybody" });
+    const { status } = await pushes.settled(data.sendNotification.notification.id);
+    expect(status).toBe("sent");
+  });
+
+  it.each([
+    "nobody_made_this",
+    "no_user_ids",
+    "wants_arguments",
+    "users_with_old_items; drop table app_public.items",
+    '"users_with_old_items"',
+    "app_public.users",
+    "",
+  ])("that is none (%s) is BAD_USER_INPUT, and queues nothing", async (audience) => {
+    const before = await queued();
+    const { errors } = await send({ audience });
+    expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "audience" });
+    expect(await queued()).toEqual(before);
+  });
+
+  it("and users together are BAD_USER_INPUT", async () => {
+    const { errors } = await send({ audience: "everybody", users: [operator.userId] });
+    expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "audience" });
+  });
+});
+
+describe("dryRun", () => {
+  it("counts recipients and devices, and queues nothing", async () => {
+    const user = await pushes.userWithDevices("phone", "tablet");
+    const other = await pushes.userWithDevices();
+    const before = await queued();
+    const { data, errors } = await send({ users: [user.id, other.id, user.id], dryRun: true });
+    expect(errors).toEqual([]);
+    expect(data.sendNotification).toEqual({
+      notification: null,
+      reach: { recipients: 2, devices: 2 },
+    });
+    expect(await queued()).toEqual(before);
+  });
+
+  it("counts an audience, too", async () => {
+    const { data } = await send({ audience: "users_with_old_items", dryRun: true });
+    expect(data.sendNotification.reach).toEqual({ recipients: 1, devices: 2 });
+  });
+
+  it("refuses what would be refused", async () => {
+    const { errors } = await send({ users: [2_000_000_000], dryRun: true });
+    expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "users" });
+  });
+});
+
+it.each([
+  ["sendAt", { sendAt: "2020-01-01T00:00:00Z" }],
+  ["sendAtLocal", { sendAtLocal: "2020-01-01T09:00:00" }],
+  ["sendAtLocal", { sendAtLocal: "2090-01-01T09:00:00" }],
+  ["sendAtLocal", { sendAtLocal: "2027-01-01T09:00:00", sendAt: "2027-01-01T00:00:00Z" }],
+  ["unreadSeconds", { unreadSeconds: 0 }],
+])("a bad %s is BAD_USER_INPUT that names the field, and queues nothing", async (field, input) => {
+  const before = await queued();
+  const { errors } = await send({ users: [operator.userId], ...input });
+  expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field });
+  expect(await queued()).toEqual(before);
+});
+
+it("a fan-out to 12,000 users goes in chunks, and reaches each once", async () => {
+  const { owner } = api.database;
+  await owner.query(
+    `insert into app_public.users (first_name) select 'Crowd' from generate_series(1, 12000)`,
+  );
+  const { rows } = await owner.query(
+    "select array_agg(id) as ids from app_public.users where first_name = 'Crowd'",
+  );
+  const { rows: sent } = await owner.query("select id from app_private.notify($1, 'e', 'm')", [
+    rows[0].ids,
+  ]);
+  expect((await pushes.settled(sent[0].id, 20_000)).status).toBe("no_devices");
+  const { rowCount } = await owner.query(
+    "select from app_public.notification_recipients where notification_id = $1",
+    [sent[0].id],
+  );
+  expect(rowCount).toBe(12_000);
+}, 30_000);
