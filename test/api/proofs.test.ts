@@ -134,6 +134,22 @@ describe("verifying a phone number", () => {
     });
   });
 
+  it("a code is good for 10 minutes", async () => {
+    const { token, userId } = await api.signUp();
+    const to = phone();
+    await updateMe(`phone: "${to}"`, token);
+    const code = await secretIn(sms(to));
+    expect(code).toMatch(/^\d{6}$/);
+    const { rows } = await api.database.owner.query(
+      `update app_private.user_tokens set expires_at = expires_at - interval '10 minutes'
+       where user_id = $1 and purpose = 'phone_verification' returning expires_at > now() as lives`,
+      [userId],
+    );
+    expect(rows).toEqual([{ lives: false }]);
+    const { errors } = await mutate(`verifyPhone(input: {code: "${code}"}) { user { id } }`, token);
+    expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "code" });
+  });
+
   it("ends after five wrong tries, also for the right code", async () => {
     const { token } = await api.signUp();
     const to = phone();

@@ -1,13 +1,18 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { PROVIDER_TOKENS, readProviderTokens } from "../../src/auth/provider-tokens.ts";
+import { createKeyring } from "../../src/auth/sealing.ts";
 import { createLogger } from "../../src/logger.ts";
 import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+import { newVerifier, openBrowser, RETURN_URL, signInWith, startUrl } from "../support/browser.ts";
 import { mailsTo, secretIn, smsTo } from "../support/mailbox.ts";
+import { CLIENT, type FakeGoogle, startGoogle } from "../support/providers.ts";
 import { startTestWorker, type TestWorker } from "../support/worker.ts";
 
 let api: TestApi;
 let worker: TestWorker;
+let google: FakeGoogle;
 const log: string[] = [];
 const KEY = { CREDENTIALS_KEY: randomBytes(32).toString("base64") };
 
@@ -16,12 +21,17 @@ beforeAll(async () => {
     { pretty: false, level: "trace" },
     { write: (line) => log.push(line) },
   );
-  api = await startTestApi({ environment: KEY, logger });
+  google = await startGoogle();
+  api = await startTestApi({
+    environment: { ...KEY, ...google.environment, ALLOWED_REDIRECTS: RETURN_URL },
+    logger,
+  });
   worker = await startTestWorker(api.database, KEY, logger);
 });
 afterAll(async () => {
   await worker.stop();
   await api.stop();
+  await google.stop();
 });
 
 /** Every row of every table of the database as text, the queue included. */
@@ -71,6 +81,34 @@ it("a dump of the database, all job payloads and all logs hold no password, toke
     `mutation { logIn(input: {identifier: "${email}", password: "a wrong password"}) { tokens { userId } } }`,
   );
   secrets.wrongPassword = "a wrong password";
+  google.person = { sub: "1", email: "somebody@gmail.example", email_verified: true };
+  const signedIn = await signInWith(api, "google");
+  expect(signedIn.errors).toEqual([]);
+  const { rows } = await api.database.owner.query(
+    "select id from app_public.oauth2_credentials where subject = '1'",
+  );
+  const provider = await readProviderTokens(
+    api.database.owner,
+    createKeyring([KEY.CREDENTIALS_KEY], PROVIDER_TOKENS),
+    rows[0].id,
+  );
+  Object.assign(secrets, {
+    signInCode: signedIn.code,
+    codeVerifier: signedIn.codeVerifier,
+    providerAccessToken: provider?.accessToken,
+    providerRefreshToken: provider?.refreshToken,
+    clientSecret: CLIENT.secret,
+  });
+  // A code that nobody has exchanged yet, and a provider that fails.
+  const { codeVerifier, codeChallenge } = newVerifier();
+  secrets.unusedVerifier = codeVerifier;
+  const start = startUrl(api, "google", {
+    redirect_uri: RETURN_URL,
+    code_challenge: codeChallenge,
+  });
+  secrets.unusedCode = (await openBrowser(api).toApp(start)).searchParams.get("code") as string;
+  google.spoil = (response) => response.writeHead(500).end("no");
+  expect((await openBrowser(api).toApp(start)).searchParams.get("error")).toBeTruthy();
 
   const everything = await dump();
   // The dump sees what is there: the device's address has to be kept as it is.

@@ -13,13 +13,14 @@ export interface GraphQLAnswer {
   errors: {
     message: string;
     path?: string[];
-    extensions: { code: string; field?: string; errorId?: string };
+    extensions: { code: string; field?: string; errorId?: string; retryAfter?: number };
   }[];
 }
 
 export interface TestApi {
   url: string;
   opsUrl: string;
+  dataDirectory: string;
   database: TestDatabase;
   graphql(query: string, options?: GraphQLOptions): Promise<GraphQLAnswer>;
   /** Signs up and returns what a client would keep. */
@@ -45,9 +46,15 @@ export const PASSWORD = "correct horse battery";
 
 /** The whole API in this process, on a database of its own, reached over HTTP. */
 export async function startTestApi(
-  options: { environment?: NodeJS.ProcessEnv; poolSize?: number; logger?: Logger } = {},
+  options: {
+    environment?: NodeJS.ProcessEnv;
+    poolSize?: number;
+    logger?: Logger;
+    /** Of another instance, which drops it in the end. */
+    database?: TestDatabase;
+  } = {},
 ): Promise<TestApi> {
-  const database = await createTestDatabase();
+  const database = options.database ?? (await createTestDatabase());
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-api-"));
   const config = loadConfig("api", {
     PORT: "0",
@@ -96,6 +103,7 @@ export async function startTestApi(
   return {
     url: api.url,
     opsUrl: api.opsUrl,
+    dataDirectory,
     database,
     graphql,
     signUp,
@@ -115,7 +123,7 @@ export async function startTestApi(
     },
     async stop() {
       await api.stop();
-      await database.drop();
+      if (!options.database) await database.drop();
       await rm(dataDirectory, { recursive: true, force: true });
     },
   };
