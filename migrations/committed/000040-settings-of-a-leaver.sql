@@ -1,5 +1,5 @@
---! Previous: sha1:f217ac685618eb5b3d189b15f768907217c92a48
---! Hash: sha1:6a6470b6f821e1361079cdf9dd65a0c9ab9a66bf
+--! Previous: sha1:d5625f3c6c31de5a3828ffc5cc4a4a0c8d08c18f
+--! Hash: sha1:0a10b1d4a497fc5f346eb84722e23766cb4b0457
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

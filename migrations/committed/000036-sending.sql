@@ -1,5 +1,5 @@
---! Previous: sha1:0743ee094bf0728ab7b228d6811e641fa095692b
---! Hash: sha1:845fc58dd2945f7a5c7aaac607ae0ddb57ca1e9d
+--! Previous: sha1:3145d8ebd656c806b3e639a1948cf056506481fd
+--! Hash: sha1:1ef4cb33c96d955c2943b158bd3b772a4306502f
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between

@@ -1,10 +1,10 @@
---! Previous: sha1:0029e2ca07f09867fc8ea478987d69f49b466fd6
---! Hash: sha1:6b1017e7b8329e0cdf4074650e43a4a4358882e1
+--! Previous: sha1:1a3dc65abc713797c2d83de1994ad9d79bcab469
+--! Hash: sha1:60d0560b90c791b161838e332b4f520c28db8883
 --! Message: ledger by month
 
 -- The ledger in partitions by month, so that old months are dropped, not deleted row by row. Its statuses
 -- are in no index, so that writing an outcome touches no index (HOT); what is to be sent is kept elsewhere
--- (000044). No foreign keys: fan-out alone writes here, and a log outlives what it tells of.
+-- (delivery_batches). No foreign keys: fan-out alone writes here, and a log outlives what it tells of.
 
 alter table app_public.notification_deliveries rename to notification_deliveries_before;
 alter table app_public.notification_deliveries_before drop constraint notification_deliveries_pkey;

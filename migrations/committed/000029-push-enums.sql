@@ -1,5 +1,5 @@
---! Previous: sha1:730b3b44c7a5a4279a068ce850713bbc7bc2c9e7
---! Hash: sha1:0029e2ca07f09867fc8ea478987d69f49b466fd6
+--! Previous: sha1:81d39dd49e11184635a8d997d09c965331ad50ae
+--! Hash: sha1:1a3dc65abc713797c2d83de1994ad9d79bcab469
 --! Message: push enums
 
 -- A migration of its own: a value that was added to an enum can be used from the next transaction on.

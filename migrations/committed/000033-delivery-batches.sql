@@ -1,5 +1,5 @@
---! Previous: sha1:416cc7349ff2692a1767365d7a7cd636d0e8294b
---! Hash: sha1:3d1c51d58ee44c7f76d8080fa696e0d3d939a493
+--! Previous: sha1:bb93393c75ea9234da6b19b4f4e32c3e15a4ebda
+--! Hash: sha1:abaf69ec87b8df001ebbc59d26e80e670b97daf5
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a

@@ -1,5 +1,5 @@
---! Previous: sha1:845fc58dd2945f7a5c7aaac607ae0ddb57ca1e9d
---! Hash: sha1:a1e679d3bc53b520fc0638b3647778879e4a0457
+--! Previous: sha1:1ef4cb33c96d955c2943b158bd3b772a4306502f
+--! Hash: sha1:33912ca13a89b450fe94a3ab962833474ececeaf
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

@@ -1,5 +1,5 @@
---! Previous: sha1:6b1017e7b8329e0cdf4074650e43a4a4358882e1
---! Hash: sha1:a81a983c5daa920f4f402188e7e6a67bbe467ee6
+--! Previous: sha1:60d0560b90c791b161838e332b4f520c28db8883
+--! Hash: sha1:ed90d61961c2894bf1f153ce33d74e8d2a80970b
 --! Message: push settings
 
 -- What a recipient wants to be disturbed by, and when not. The inbox gets everything.

@@ -1,5 +1,5 @@
---! Previous: sha1:624af303c6488f719ed7e4b2ef4224669041f957
---! Hash: sha1:f217ac685618eb5b3d189b15f768907217c92a48
+--! Previous: sha1:e4962698cd90431030fc4a2f1166c9cd6038e58c
+--! Hash: sha1:d5625f3c6c31de5a3828ffc5cc4a4a0c8d08c18f
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

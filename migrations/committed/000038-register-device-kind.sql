@@ -1,5 +1,5 @@
---! Previous: sha1:a1e679d3bc53b520fc0638b3647778879e4a0457
---! Hash: sha1:624af303c6488f719ed7e4b2ef4224669041f957
+--! Previous: sha1:33912ca13a89b450fe94a3ab962833474ececeaf
+--! Hash: sha1:e4962698cd90431030fc4a2f1166c9cd6038e58c
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

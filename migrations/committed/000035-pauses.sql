@@ -1,5 +1,5 @@
---! Previous: sha1:5571117f6f5b835bd5ed1d31fc36b646b9933574
---! Hash: sha1:0743ee094bf0728ab7b228d6811e641fa095692b
+--! Previous: sha1:f512c026b3624f25a46b673d2ffb37f96fb9a092
+--! Hash: sha1:3145d8ebd656c806b3e639a1948cf056506481fd
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:3d1c51d58ee44c7f76d8080fa696e0d3d939a493
---! Hash: sha1:5571117f6f5b835bd5ed1d31fc36b646b9933574
+--! Previous: sha1:abaf69ec87b8df001ebbc59d26e80e670b97daf5
+--! Hash: sha1:f512c026b3624f25a46b673d2ffb37f96fb9a092
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

@@ -1,5 +1,5 @@
---! Previous: sha1:a81a983c5daa920f4f402188e7e6a67bbe467ee6
---! Hash: sha1:416cc7349ff2692a1767365d7a7cd636d0e8294b
+--! Previous: sha1:ed90d61961c2894bf1f153ce33d74e8d2a80970b
+--! Hash: sha1:bb93393c75ea9234da6b19b4f4e32c3e15a4ebda
 --! Message: workers
 
 -- Which worker processes live: what a dead one held is given to others.
