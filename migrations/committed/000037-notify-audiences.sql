@@ -1,5 +1,5 @@
 --! Previous: sha1:1ef4cb33c96d955c2943b158bd3b772a4306502f
---! Hash: sha1:33912ca13a89b450fe94a3ab962833474ececeaf
+--! Hash: sha1:2bf965a28d88e3add0437f1bf51447ecc3e8ccd0
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.
@@ -126,6 +126,10 @@ declare
   );
   v_notification app_public.notifications;
 begin
+  -- Somebody who is named twice gets it once; a list that is mostly repeats is a mistake.
+  if cardinality(users) - cardinality(v_users) > 1000 then
+    perform app_private.refuse_notification('users', 'More than 1,000 of these users are repeats.');
+  end if;
   perform app_private.check_audience(v_users, notify.audience);
   if v_is_silent and notify.title is not null then
     perform app_private.refuse_notification('title', 'A silent notification shows no title.');

@@ -1,5 +1,5 @@
---! Previous: sha1:33912ca13a89b450fe94a3ab962833474ececeaf
---! Hash: sha1:e4962698cd90431030fc4a2f1166c9cd6038e58c
+--! Previous: sha1:2bf965a28d88e3add0437f1bf51447ecc3e8ccd0
+--! Hash: sha1:7f2ccac32afd20147e52e2ffd24862547aa4f40c
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

@@ -1,5 +1,5 @@
---! Previous: sha1:e4962698cd90431030fc4a2f1166c9cd6038e58c
---! Hash: sha1:d5625f3c6c31de5a3828ffc5cc4a4a0c8d08c18f
+--! Previous: sha1:7f2ccac32afd20147e52e2ffd24862547aa4f40c
+--! Hash: sha1:e9e9ce6ca65ceaf0ca1c9adb264285204b13493e
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

@@ -1,5 +1,5 @@
---! Previous: sha1:d5625f3c6c31de5a3828ffc5cc4a4a0c8d08c18f
---! Hash: sha1:0a10b1d4a497fc5f346eb84722e23766cb4b0457
+--! Previous: sha1:e9e9ce6ca65ceaf0ca1c9adb264285204b13493e
+--! Hash: sha1:e7c73770aa1df36dc74b399d510973d518302038
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

@@ -15,10 +15,10 @@ import { createConstraintMessages } from "./constraint-messages.ts";
 import { CredentialsPlugin } from "./credentials-plugin.ts";
 import { createErrorMask } from "./errors.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
+import { InboxPlugin } from "./inbox-plugin.ts";
 import type { LiveEvents } from "./live-events.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
-import { NotificationReceivedPlugin } from "./notification-received-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
@@ -80,7 +80,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       SignInPlugin,
       SendNotificationPlugin,
       UpdateMePlugin,
-      NotificationReceivedPlugin,
+      InboxPlugin,
       constraints.plugin,
       createResponsePlugin({ pool, verified, suggestions: options.graphiql }),
     ],

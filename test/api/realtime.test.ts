@@ -104,6 +104,40 @@ describe("notificationReceived", () => {
     });
   });
 
+  it("notificationRead tells every device of a user what was read on one, and nobody else's", async () => {
+    const authorization = `Bearer ${ann.token}`;
+    const socket = open({ authorization });
+    const read = socket.subscribe(
+      "subscription { notificationRead { notification { id readAt } } }",
+    );
+    // Both are of one socket, in this order: when the second brings something, the first is in force.
+    const received = socket.subscribe(RECEIVED);
+    const first = received.next(10_000);
+    let arrived = false;
+    void first.then(() => {
+      arrived = true;
+    });
+    await until(
+      async () => {
+        if (!arrived) await send([ann.userId], "probe");
+        return arrived;
+      },
+      (done) => done,
+    );
+    const theirs = await send([bob.userId], "For Bob");
+    const id = await send([ann.userId, bob.userId], "To be read");
+    const mark = (token: string, ids: number[]) =>
+      api.graphql(
+        `mutation { markNotificationsRead(input: {ids: ${JSON.stringify(ids)}}) { clientMutationId } }`,
+        { token },
+      );
+    await mark(bob.token, [id, theirs]);
+    await mark(ann.token, [id]);
+    expect(await read.next()).toEqual({
+      data: { notificationRead: { notification: { id, readAt: expect.any(String) } } },
+    });
+  });
+
   it("of nobody is UNAUTHENTICATED", async () => {
     const { errors } = await open().subscribe(RECEIVED).next();
     expect(errors).toMatchObject([{ extensions: { code: "UNAUTHENTICATED" } }]);

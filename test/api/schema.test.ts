@@ -34,7 +34,8 @@ describe("the schema has the names that clients build against", () => {
       Mutation: `signUp logIn refreshTokens logOut logOutEverywhere revokeSession changePassword
         requestPasswordReset resetPassword requestEmailVerification verifyEmail requestPhoneVerification
         verifyPhone deleteAccount exportMyData updateMe createItem updateItem deleteItem registerDevice
-      unregisterDevice markNotificationsRead acknowledgeDelivery sendNotification cancelNotification`,
+      unregisterDevice markNotificationsRead acknowledgeDelivery sendNotification cancelNotification
+      exchangeSignInCode logInWithIdToken unlinkOauth2Credential`,
       Subscription: "notificationReceived",
       User: `nodeId id firstName lastName email emailVerified phone phoneVerified picture createdAt lastLoggedIn
       timezone deletedAt isDeleted unreadNotificationCount`,

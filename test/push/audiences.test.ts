@@ -135,6 +135,13 @@ it.each([
   expect(await queued()).toEqual(before);
 });
 
+it("10,000 duplicates are BAD_USER_INPUT, and queue nothing", async () => {
+  const before = await queued();
+  const { errors } = await send({ users: Array(10_000).fill(operator.userId) });
+  expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "users" });
+  expect(await queued()).toEqual(before);
+});
+
 it("a fan-out to 12,000 users goes in chunks, and reaches each once", async () => {
   const { owner } = api.database;
   await owner.query(
