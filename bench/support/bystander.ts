@@ -31,17 +31,20 @@ export async function watchReads(
   const over = during.finally(() => {
     isOver = true;
   });
-  // It is awaited below, and must not count as unhandled until then.
+  // This and the answers are awaited below, and must not count as unhandled until then.
   over.catch(() => {});
   while (!isOver) {
-    answers.push(
-      client.post(QUERY, {}, token).then(({ status, milliseconds }) => {
-        if (status !== 200) throw new Error(`The bystander got status ${status}.`);
-        return milliseconds;
-      }),
-    );
+    const answer = read(client, token);
+    answer.catch(() => {});
+    answers.push(answer);
     await delay(interval);
   }
   await over;
   return Promise.all(answers);
+}
+
+async function read(client: Client, token: string): Promise<number> {
+  const { status, milliseconds } = await client.post(QUERY, {}, token);
+  if (status !== 200) throw new Error(`The bystander got status ${status}.`);
+  return milliseconds;
 }

@@ -11,6 +11,7 @@ const BENCHES = resolve(import.meta.dirname, "..");
 const TIME_LIMIT = 90;
 /** Devices that the time limit is meant for; more get more time in proportion. */
 const DEVICES = 20_000;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 interface Report {
   bench: string;
@@ -44,8 +45,7 @@ export async function main(): Promise<void> {
   for (const name of positionals.length > 0 ? positionals : names) {
     const report = await runBench(name, { devices, cpuProfiles });
     reports.push(report);
-    if (values.json) continue;
-    console.log(`\n${formatTable(name, report.figures)}`);
+    if (!values.json && !report.error) console.log(`\n${formatTable(name, report.figures)}`);
   }
   if (values.json) {
     const { version: node } = process;
@@ -64,8 +64,24 @@ async function runBench(name: string, options: Omit<BenchOptions, "stack">): Pro
   const url = pathToFileURL(join(BENCHES, `${name}.ts`)).href;
   const { default: bench } = (await import(url)) as { default: Bench };
   const stack = new AsyncDisposableStack();
-  const interrupt = () => void stack.disposeAsync().finally(() => process.exit(130));
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, interrupt);
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= stack.disposeAsync();
+    return closing;
+  };
+  let isInterrupted = false;
+  const leave = (code: number) => void close().finally(() => process.exit(code));
+  // As often as it comes: npm passes on the Ctrl-C that the terminal has sent to us already.
+  const onSignal = () => {
+    isInterrupted = true;
+    leave(130);
+  };
+  const onCrash = (error: unknown) => {
+    console.error(`bench ${name} crashed:`, error);
+    leave(1);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  process.on("uncaughtException", onCrash);
   const limit = TIME_LIMIT * Math.max(1, options.devices / DEVICES);
   const timeUp = Promise.withResolvers<never>();
   const timer = setTimeout(
@@ -77,11 +93,13 @@ async function runBench(name: string, options: Omit<BenchOptions, "stack">): Pro
     return { bench: name, figures: figures.map((figure) => ({ ...figure, met: isMet(figure) })) };
   } catch (error) {
     // An interrupt ends what the bench talks to: its errors are of no interest then.
-    if (!stack.disposed) console.error(`bench ${name} failed:`, error);
+    if (!isInterrupted) console.error(`bench ${name} failed:`, error);
     return { bench: name, figures: [], error: String(error) };
   } finally {
     clearTimeout(timer);
-    await stack.disposeAsync();
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, interrupt);
+    await close();
+    if (isInterrupted) process.exit(130);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    process.off("uncaughtException", onCrash);
   }
 }

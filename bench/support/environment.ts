@@ -1,17 +1,18 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import pg from "pg";
+import type { Pool } from "pg";
 import { pino } from "pino";
 import { loadConfig } from "../../src/config.ts";
 import { openConnections } from "../../src/database/connections.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
+import { createPool } from "../../src/database/pool.ts";
 import { type Running, run } from "../../test/support/processes.ts";
 import type { BenchOptions } from "./bench.ts";
 
 export interface Environment {
   /** As the owner, who sees everything. */
-  owner: pg.Pool;
+  owner: Pool;
   /** The API by its real entry: its URL. */
   startApi(): Promise<{ url: string; pid: number }>;
   /** The worker by its real entry, with this emulator where Google would be. */
@@ -33,15 +34,26 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-bench-"));
   stack.defer(() => rm(dataDirectory, { recursive: true, force: true }));
   await chmod(dataDirectory, 0o755);
-  const connections = await openConnections(loadConfig("start", { DATA_DIR: dataDirectory }));
-  stack.defer(() => connections.stop());
+  const opening = openConnections(loadConfig("start", { DATA_DIR: dataDirectory }));
+  // Before it is awaited: an interrupt may come while the cluster starts.
+  stack.defer(() =>
+    opening.then(
+      (connections) => connections.stop(),
+      () => {
+        // What did not start needs no stop; the error is the bench's.
+      },
+    ),
+  );
+  const connections = await opening;
   const { ownerUrl, authenticatorUrl, authenticatorPassword } = connections;
   if (ownerUrl === undefined || authenticatorUrl === undefined) throw new Error("No database.");
   const logger = pino({ level: "silent" });
   await migrateDatabase({ databaseUrl: ownerUrl, authenticatorPassword, logger });
-  const owner = new pg.Pool({ connectionString: ownerUrl, max: 4 });
-  owner.on("error", () => {
-    // The cluster stops with the bench.
+  const owner = createPool({
+    connectionString: ownerUrl,
+    max: 4,
+    applicationName: "howdah bench",
+    logger,
   });
   stack.defer(() => owner.end());
 
