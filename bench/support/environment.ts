@@ -61,6 +61,8 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
     DATA_DIR: dataDirectory,
     DATABASE_URL: ownerUrl,
     AUTHENTICATOR_DATABASE_URL: authenticatorUrl,
+    // What is still going on when a bench ends is of no interest.
+    SHUTDOWN_SECONDS: "1",
   };
 
   /** Nothing may be started that nobody would end: both happen in one step. */
