@@ -1,0 +1,147 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { until } from "../test/support/until.ts";
+import type { Bench, Figure } from "./support/bench.ts";
+import { createBystander, watchReads } from "./support/bystander.ts";
+import { type Environment, openEnvironment } from "./support/environment.ts";
+import { createClient } from "./support/graphql.ts";
+import { createEmulatorClient, createPhones, notify, settled } from "./support/pushes.ts";
+import { median, quantile } from "./support/statistics.ts";
+import { cpuTime, peakMemory } from "./support/system.ts";
+
+/** Rounds of bare loop and pipeline; one where there are many devices. */
+const ROUNDS = 3;
+const MANY_DEVICES = 50_000;
+/** Devices of the pushes that do not count. */
+const WARM_UP = 2000;
+/** Devices of the push that a bystander meets. */
+const BYSTANDER_DEVICES = 20_000;
+/** Milliseconds between two reads of the bystander, and how long it is watched idle. */
+const INTERVAL = 10;
+const IDLE = 5000;
+
+/** What bare-push-loop.ts prints: messages a second, and the CPU of its process and the emulator. */
+interface Bare {
+  perSecond: number;
+  cores: number;
+  emulatorCores: number;
+}
+
+interface Round {
+  bare: Bare;
+  perSecond: number;
+  /** CPU of the worker. */
+  cores: number;
+}
+
+/** From notify() to every outcome written, against firebase-admin alone and the same emulator. */
+const bench: Bench = async (options) => {
+  const { devices } = options;
+  const environment = await openEnvironment(options);
+  const { owner } = environment;
+  const { host, pid: emulatorPid } = await environment.startEmulator();
+  const emulator = createEmulatorClient(host);
+  const worker = await environment.startWorker(host);
+  const users = await createPhones(owner, devices);
+
+  /** One push to this many devices, each of which gets it once: the seconds it took. */
+  async function push(count: number): Promise<number> {
+    await emulator.forget();
+    const began = performance.now();
+    await settled(owner, await notify(owner, users.slice(0, count)), count);
+    const seconds = (performance.now() - began) / 1000;
+    const phones = await emulator.phones();
+    if (phones.length !== count || phones.some(({ messages }) => messages !== 1)) {
+      throw new Error(`${count} devices, ${phones.length} phones, not one message each.`);
+    }
+    await emulator.forget();
+    return seconds;
+  }
+
+  await push(WARM_UP);
+  const rounds: Round[] = [];
+  while (rounds.length < (devices < MANY_DEVICES ? ROUNDS : 1)) {
+    const bare = await environment.runProgram<Bare>("bare-push-loop.ts", [
+      host,
+      emulatorPid,
+      devices,
+    ]);
+    const cpuBefore = await cpuTime(worker.pid);
+    const seconds = await push(devices);
+    const cores = ((await cpuTime(worker.pid)) - cpuBefore) / seconds;
+    rounds.push({ bare, perSecond: devices / seconds, cores });
+  }
+  const memory = await peakMemory(worker.pid);
+  const of = (figure: (round: Round) => number) => median(rounds.map(figure));
+  const pushes = of(({ perSecond }) => perSecond);
+  return [
+    { name: "bare firebase-admin loop", value: of(({ bare }) => bare.perSecond), unit: "/s" },
+    { name: "its CPU", value: of(({ bare }) => bare.cores), unit: "cores" },
+    { name: "the emulator's CPU then", value: of(({ bare }) => bare.emulatorCores), unit: "cores" },
+    {
+      name: "pushes, against the bare loop",
+      value: pushes,
+      unit: "/s",
+      ratio: of(({ perSecond, bare }) => perSecond / bare.perSecond),
+      target: { atLeast: 0.6 },
+    },
+    { name: "pushes", value: pushes, unit: "/s", target: { atLeast: 4000 } },
+    { name: "worker's CPU then", value: of(({ cores }) => cores), unit: "cores" },
+    { name: "worker, most memory", value: memory, unit: "MB", target: { atMost: 300 } },
+    ...(await bystanderFigures(environment, () => push(Math.min(devices, BYSTANDER_DEVICES)))),
+    await fanOutFigure(environment, emulator, users),
+  ];
+};
+
+/** What an API read takes, idle and while the worker pushes. */
+async function bystanderFigures(
+  environment: Environment,
+  work: () => Promise<unknown>,
+): Promise<Figure[]> {
+  const client = createClient((await environment.startApi()).url);
+  const token = await createBystander(client);
+  await watchReads(client, token, INTERVAL, delay(1000));
+  const idle = await watchReads(client, token, INTERVAL, delay(IDLE));
+  const meanwhile = await watchReads(client, token, INTERVAL, work());
+  const [idleP99, meanwhileP99] = [quantile(idle, 0.99), quantile(meanwhile, 0.99)];
+  return [
+    { name: "an API read, p99, idle", value: idleP99, unit: "ms" },
+    {
+      name: "the same while it pushes",
+      value: meanwhileP99,
+      unit: "ms",
+      ratio: meanwhileP99 / idleP99,
+      target: { atMost: 2 },
+    },
+  ];
+}
+
+/** Deliveries written a second, while the emulator answers nobody; no push ends after that. */
+async function fanOutFigure(
+  { owner }: Environment,
+  emulator: ReturnType<typeof createEmulatorClient>,
+  users: number[],
+): Promise<Figure> {
+  await emulator.hang();
+  const id = await notify(owner, users);
+  const began = performance.now();
+  await until(
+    async () => {
+      const { rows } = await owner.query<{ written: number }>(
+        `select count(*)::int as written from app_public.notification_deliveries
+         where notification_id = $1`,
+        [id],
+      );
+      return rows[0]?.written ?? 0;
+    },
+    (written) => written >= users.length,
+    60_000,
+  );
+  return {
+    name: "fan-out: deliveries written",
+    value: users.length / ((performance.now() - began) / 1000),
+    unit: "/s",
+    target: { atLeast: 50_000 },
+  };
+}
+
+export default bench;

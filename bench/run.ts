@@ -1,0 +1,2 @@
+require("../src/boot.cjs");
+void import("./support/command.ts").then(({ main }) => main());

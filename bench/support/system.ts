@@ -1,0 +1,33 @@
+import { readFile } from "node:fs/promises";
+import type { Pool } from "pg";
+
+/** Linux counts CPU time in these, seconds. */
+const CLOCK_TICK = 0.01;
+
+/** The most memory that a process has held so far (VmHWM), MB. Linux only. */
+export async function peakMemory(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+}
+
+/** CPU time that a process has used, seconds. Linux only. */
+export async function cpuTime(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  // utime and stime: the 14th and 15th field, counted behind the name in brackets.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK;
+}
+
+/** CPU time of the backends that serve one application, by process id, seconds. Linux only. */
+export async function backendCpuTimes(
+  owner: Pool,
+  application: string,
+): Promise<Map<number, number>> {
+  const { rows } = await owner.query<{ pid: number }>(
+    "select pid from pg_stat_activity where application_name = $1",
+    [application],
+  );
+  return new Map(
+    await Promise.all(rows.map(async ({ pid }) => [pid, await cpuTime(pid)] as const)),
+  );
+}
