@@ -53,15 +53,52 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: "deliveries NOTIFICATION_ID",
     help: "shows what became of a notification on each device",
     async run(database, [id]) {
-      if (!/^\d+$/.test(id ?? "")) throw new CommandError("Which notification? Give its id.");
       const { rows } = await database.query(
         `select user_id, device_token_id as device, device_type as type, status, attempts,
            error_code as error, sent_at, next_attempt_at as next_attempt
          from app_public.notification_deliveries where notification_id = $1 order by id limit 1000`,
-        [id],
+        [idOf(id, "notification")],
       );
       if (rows.length === 0) throw new CommandError(`Notification ${id} has no deliveries.`);
       console.table(rows);
+    },
+  },
+  pauses: {
+    usage: "pauses",
+    help: "shows what is paused, and addresses whose death an operator has to confirm",
+    async run(database) {
+      const { rows: pauses } = await database.query(
+        `select id, coalesce(device_type::text, 'all') as platform, error_code as error, occurrences,
+           paused_until
+         from app_public.push_pauses where ended_at is null order by id`,
+      );
+      const { rows: breakers } = await database.query(
+        `select id, device_type as platform, deliveries, created_at
+         from app_public.circuit_breakers where decided_at is null order by id`,
+      );
+      if (pauses.length === 0) console.log("Nothing is paused.");
+      else console.table(pauses);
+      if (breakers.length === 0) console.log("No circuit breaker is open.");
+      else console.table(breakers);
+    },
+  },
+  "pause:lift": {
+    usage: "pause:lift PAUSE_ID",
+    help: "ends a pause; what waited for it is sent now",
+    async run(database, [id]) {
+      await database.query("select app_public.lift_push_pause($1)", [idOf(id, "pause")]);
+      console.log(`Pause ${id} is over.`);
+    },
+  },
+  "breaker:decide": {
+    usage: "breaker:decide BREAKER_ID retry|tombstone",
+    help: "sends again to addresses that seemed dead, or disables their devices",
+    async run(database, [id, decision]) {
+      await database.query("select app_public.decide_circuit_breaker($1, $2)", [
+        idOf(id, "circuit breaker"),
+        decision ?? "",
+      ]);
+      console.log(`Circuit breaker ${id}: ${decision}.`);
     },
   },
   jobs: {
@@ -112,8 +149,16 @@ async function withDatabase(
     await run(database, config);
   } catch (error) {
     if (error instanceof CommandError) throw error;
+    // What SQL refuses on purpose speaks to people already.
+    const { code, message } = error as { code?: string; message: string };
+    if (code?.startsWith("HW")) throw new CommandError(message, { cause: error });
     throw new CommandError(startFault(error, config), { cause: error });
   }
+}
+
+function idOf(text: string | undefined, what: string): number {
+  if (!/^\d{1,9}$/.test(text ?? "")) throw new CommandError(`Which ${what}? Give its id.`);
+  return Number(text);
 }
 
 async function userByEmail(database: pg.Client, email: string | undefined): Promise<number> {

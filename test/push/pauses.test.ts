@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Account, startTestApi, type TestApi } from "../support/api.ts";
+import { runEntry } from "../support/processes.ts";
 import { createPushes } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
 import { startTestWorker, type TestWorker } from "../support/worker.ts";
@@ -85,6 +86,34 @@ describe("a pause", () => {
     await runOut();
     await owner.query("select app_private.end_pauses('web')");
     expect(await seconds()).toBeLessThan(76);
+  });
+
+  it("is seen and lifted on the command line, too", { timeout: 30_000 }, async () => {
+    const { owner, ownerUrl } = api.database;
+    const { rows } = await owner.query(
+      `insert into app_public.push_pauses (device_type, error_code, paused_until)
+       values ('ios', 'THIRD_PARTY_AUTH_ERROR', now() + interval '1 hour') returning id`,
+    );
+    const howdah = async (...args: string[]) => {
+      const running = runEntry("scripts/howdah.ts", { DATABASE_URL: ownerUrl }, args);
+      return { code: await running.ends(), output: running.output() };
+    };
+    expect(await howdah("pauses")).toMatchObject({
+      code: 0,
+      output: expect.stringContaining("THIRD_PARTY_AUTH_ERROR"),
+    });
+    expect(await howdah("pause:lift", String(rows[0].id))).toEqual({
+      code: 0,
+      output: `Pause ${rows[0].id} is over.\n`,
+    });
+    expect(await howdah("pause:lift", String(rows[0].id))).toEqual({
+      code: 1,
+      output: "There is no such pause.\n",
+    });
+    expect(await howdah("breaker:decide", "x")).toEqual({
+      code: 1,
+      output: "Which circuit breaker? Give its id.\n",
+    });
   });
 
   it("is nobody's to see or lift but an operator's", async () => {
