@@ -1,5 +1,5 @@
 --! Previous: sha1:abaf69ec87b8df001ebbc59d26e80e670b97daf5
---! Hash: sha1:f512c026b3624f25a46b673d2ffb37f96fb9a092
+--! Hash: sha1:b1e8f2f35457e270207c4d51bae130ee2fb3f920
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.
@@ -11,19 +11,56 @@ comment on schema app_audiences is
 create table app_private.notification_audience (
   notification_id int not null,
   user_id int not null,
-  due_at timestamptz not null,
-  constraint notification_audience_pkey primary key (notification_id, user_id),
-  constraint notification_audience_notification_id_fkey foreign key (notification_id)
-    references app_public.notifications on delete cascade
+  due_at timestamptz,
+  constraint notification_audience_pkey primary key (notification_id, user_id)
 );
 alter table app_private.notification_audience enable row level security;
 create index notification_audience_due_at_idx
-  on app_private.notification_audience (notification_id, due_at);
-create index notification_audience_user_id_idx on app_private.notification_audience (user_id);
+  on app_private.notification_audience (notification_id, due_at) where due_at is not null;
+create index notification_audience_user_id_idx
+  on app_private.notification_audience (user_id) where due_at is not null;
 comment on table app_private.notification_audience is
-  'Users who are still to get a notification; a row goes when its deliveries are written. No policy, no grant: the owner only.';
+  'Users who are still to get a notification; a row goes when its deliveries are written. Without foreign keys: rows live for seconds, and are many. No policy, no grant: the owner only.';
 comment on column app_private.notification_audience.due_at is
-  'Not before: the same for all, or by the clock of each one''s time zone (send_at_local).';
+  'Not before, by the clock of the user''s time zone (send_at_local); null: at once.';
+
+-- A row for each recipient as well, and checked by the fan-out that alone writes them: a foreign key would
+-- take as long again as the row. What it does on deletion is done by triggers, for all rows at once.
+alter table app_public.notification_recipients
+  drop constraint notification_recipients_notification_id_fkey,
+  drop constraint notification_recipients_user_id_fkey;
+
+create or replace function app_private.tg_users__delete_inbox() returns trigger
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+as $$
+begin
+  delete from app_public.notification_recipients r using gone g where r.user_id = g.id;
+  delete from app_private.notification_audience a using gone g where a.user_id = g.id;
+  return null;
+end;
+$$;
+comment on function app_private.tg_users__delete_inbox() is
+  'Trigger: the inbox goes with a user whose row is deleted.';
+create trigger _400_delete_inbox
+  after delete on app_public.users
+  referencing old table as gone
+  for each statement execute function app_private.tg_users__delete_inbox();
+
+create or replace function app_private.tg_notifications__delete_recipients() returns trigger
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+as $$
+begin
+  delete from app_public.notification_recipients r using gone g where r.notification_id = g.id;
+  delete from app_private.notification_audience a using gone g where a.notification_id = g.id;
+  return null;
+end;
+$$;
+comment on function app_private.tg_notifications__delete_recipients() is
+  'Trigger: recipients go with a notification whose row is deleted.';
+create trigger _400_delete_recipients
+  after delete on app_public.notifications
+  referencing old table as gone
+  for each statement execute function app_private.tg_notifications__delete_recipients();
 
 alter table app_public.notifications
   drop constraint notifications_users_present,
@@ -109,14 +146,14 @@ begin
       select
         $1,
         u.id,
-        case when $3 is null then $4 else $3 at time zone u.timezone end
+        $3 at time zone u.timezone
       from (select distinct a.id from (%s) as a(id)) as a
       join app_public.users u on u.id = a.id and u.deleted_at is null
       on conflict do nothing
     $query$,
     v_query
   )
-  using n.id, n, n.send_at_local, n.send_at;
+  using n.id, n, n.send_at_local;
 end;
 $$;
 comment on function app_private.write_audience(app_public.notifications) is
@@ -174,14 +211,26 @@ begin
     end if;
   end if;
 
+  -- Without an order the first ones that are found; by local time those that have waited longest.
   with due_user as (
     delete from app_private.notification_audience a
     where a.notification_id = v_notification.id
       and a.user_id in (
-        select o.user_id from app_private.notification_audience o
-        where o.notification_id = v_notification.id and o.due_at <= now()
-        order by o.due_at
-        limit chunk_size
+        (
+          select o.user_id from app_private.notification_audience o
+          where o.notification_id = v_notification.id
+            and v_notification.send_at_local is null
+          limit chunk_size
+        )
+        union all
+        (
+          select o.user_id from app_private.notification_audience o
+          where o.notification_id = v_notification.id
+            and v_notification.send_at_local is not null
+            and o.due_at <= now()
+          order by o.due_at
+          limit chunk_size
+        )
       )
     returning a.user_id
   )
@@ -218,8 +267,14 @@ begin
     end if;
   end if;
 
-  select min(a.due_at) into v_next
-  from app_private.notification_audience a where a.notification_id = v_notification.id;
+  if v_notification.send_at_local is not null then
+    select min(a.due_at) into v_next
+    from app_private.notification_audience a where a.notification_id = v_notification.id;
+  elsif exists (
+    select from app_private.notification_audience a where a.notification_id = v_notification.id
+  ) then
+    v_next := now();
+  end if;
   if v_users is not null or v_next is null then
     update app_public.notifications n
     set status = 'sending' where n.id = v_notification.id and n.status = 'scheduled';
@@ -244,12 +299,15 @@ declare
   v_notification_id int;
 begin
   for v_notification_id in
+    select a.notification_id from app_private.notification_audience a
+    where a.user_id = new.id and a.due_at is not null order by a.notification_id
+  loop
+    -- A fan-out that is under way would set the time of the next one by what it saw before.
+    perform pg_advisory_xact_lock(hashtextextended('fan out ' || v_notification_id, 0));
     update app_private.notification_audience a
     set due_at = n.send_at_local at time zone new.timezone
     from app_public.notifications n
-    where a.user_id = new.id and n.id = a.notification_id and n.send_at_local is not null
-    returning a.notification_id
-  loop
+    where a.user_id = new.id and a.notification_id = v_notification_id and n.id = a.notification_id;
     perform app_private.schedule_fan_out(
       v_notification_id,
       (

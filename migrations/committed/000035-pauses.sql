@@ -1,5 +1,5 @@
---! Previous: sha1:f512c026b3624f25a46b673d2ffb37f96fb9a092
---! Hash: sha1:3145d8ebd656c806b3e639a1948cf056506481fd
+--! Previous: sha1:b1e8f2f35457e270207c4d51bae130ee2fb3f920
+--! Hash: sha1:05bcb7db8d165f479bbeffc6fc2ee8a8e244cbab
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:3145d8ebd656c806b3e639a1948cf056506481fd
---! Hash: sha1:1ef4cb33c96d955c2943b158bd3b772a4306502f
+--! Previous: sha1:05bcb7db8d165f479bbeffc6fc2ee8a8e244cbab
+--! Hash: sha1:7a70f3e920ebbf7b87e2d1c3f1d79f169fd50e8c
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between

@@ -1,5 +1,5 @@
---! Previous: sha1:1ef4cb33c96d955c2943b158bd3b772a4306502f
---! Hash: sha1:2bf965a28d88e3add0437f1bf51447ecc3e8ccd0
+--! Previous: sha1:7a70f3e920ebbf7b87e2d1c3f1d79f169fd50e8c
+--! Hash: sha1:fcb4215adb4a0987bfca9c921a2bce09ba329094
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

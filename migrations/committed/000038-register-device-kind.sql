@@ -1,5 +1,5 @@
---! Previous: sha1:2bf965a28d88e3add0437f1bf51447ecc3e8ccd0
---! Hash: sha1:7f2ccac32afd20147e52e2ffd24862547aa4f40c
+--! Previous: sha1:fcb4215adb4a0987bfca9c921a2bce09ba329094
+--! Hash: sha1:20eed3e30c9e7670a5b9fa1f90d53915cf01016e
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

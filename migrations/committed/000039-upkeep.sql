@@ -1,5 +1,5 @@
---! Previous: sha1:7f2ccac32afd20147e52e2ffd24862547aa4f40c
---! Hash: sha1:e9e9ce6ca65ceaf0ca1c9adb264285204b13493e
+--! Previous: sha1:20eed3e30c9e7670a5b9fa1f90d53915cf01016e
+--! Hash: sha1:f5dcd649658ed9dd72dd7325d528a42a2b9a848f
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

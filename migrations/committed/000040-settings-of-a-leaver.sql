@@ -1,5 +1,5 @@
---! Previous: sha1:e9e9ce6ca65ceaf0ca1c9adb264285204b13493e
---! Hash: sha1:e7c73770aa1df36dc74b399d510973d518302038
+--! Previous: sha1:f5dcd649658ed9dd72dd7325d528a42a2b9a848f
+--! Hash: sha1:a0ad998521116a7e64c59b2504be7f1323c18492
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

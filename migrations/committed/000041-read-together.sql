@@ -1,5 +1,5 @@
---! Previous: sha1:e7c73770aa1df36dc74b399d510973d518302038
---! Hash: sha1:767b52f816ceb7b61bc324a5a51eb1ff03078364
+--! Previous: sha1:a0ad998521116a7e64c59b2504be7f1323c18492
+--! Hash: sha1:521ef4883ed9959de06ad16b77ffe2e8b8ce5940
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.
