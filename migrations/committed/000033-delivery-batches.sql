@@ -1,5 +1,5 @@
---! Previous: sha1:bb93393c75ea9234da6b19b4f4e32c3e15a4ebda
---! Hash: sha1:abaf69ec87b8df001ebbc59d26e80e670b97daf5
+--! Previous: sha1:3860101fbeb83c3dee3243c2c6e55e9da3b47ae0
+--! Hash: sha1:0f7b29ec2ba491b02095da4cffb9f5655203b799
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a
@@ -13,6 +13,7 @@ create table app_private.delivery_batches (
   delivery_ids bigint[] not null,
   run_at timestamptz not null default now(),
   worker_id uuid,
+  claimed_at timestamptz,
   fence int not null default 0,
   circuit_breaker_id int,
   created_at timestamptz not null default now(),
@@ -34,6 +35,25 @@ comment on column app_private.delivery_batches.fence is
   'Counts up with each claim: whoever lost the batch to another cannot write outcomes any more.';
 comment on column app_private.delivery_batches.circuit_breaker_id is
   'Set: held until an operator has decided whether these addresses are dead.';
+
+create or replace function app_private.heartbeat(
+  worker_id uuid, job_worker_ids text[], batch_ids bigint[]
+) returns void
+language sql volatile
+as $$
+  insert into app_private.workers as w (id, job_worker_ids)
+  values (heartbeat.worker_id, heartbeat.job_worker_ids)
+  on conflict on constraint workers_pkey do update
+  set heartbeat_at = now(), job_worker_ids = excluded.job_worker_ids;
+  update app_private.delivery_batches b
+  set worker_id = null
+  where b.worker_id = heartbeat.worker_id
+    -- The list may be older than the claims of the last moments.
+    and b.claimed_at < now() - interval '20 seconds'
+    and b.id <> all (batch_ids);
+$$;
+comment on function app_private.heartbeat(uuid, text[], bigint[]) is
+  'A worker process says that it lives, and which batches it is at: others that were its (an error came between) are free.';
 
 create or replace function app_private.add_batch_job(batch app_private.delivery_batches) returns void
 language plpgsql volatile

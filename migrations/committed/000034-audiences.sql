@@ -1,5 +1,5 @@
---! Previous: sha1:abaf69ec87b8df001ebbc59d26e80e670b97daf5
---! Hash: sha1:b1e8f2f35457e270207c4d51bae130ee2fb3f920
+--! Previous: sha1:0f7b29ec2ba491b02095da4cffb9f5655203b799
+--! Hash: sha1:1fd39e6fe840a9746d36ec185441da476e316fb6
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

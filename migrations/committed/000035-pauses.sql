@@ -1,5 +1,5 @@
---! Previous: sha1:b1e8f2f35457e270207c4d51bae130ee2fb3f920
---! Hash: sha1:05bcb7db8d165f479bbeffc6fc2ee8a8e244cbab
+--! Previous: sha1:1fd39e6fe840a9746d36ec185441da476e316fb6
+--! Hash: sha1:8c64da13ed98fcf135f0d8b7e18b554e5442bc6a
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:05bcb7db8d165f479bbeffc6fc2ee8a8e244cbab
---! Hash: sha1:7a70f3e920ebbf7b87e2d1c3f1d79f169fd50e8c
+--! Previous: sha1:8c64da13ed98fcf135f0d8b7e18b554e5442bc6a
+--! Hash: sha1:80bacd47d40c8e8376929bfeffe814196e99109f
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between
@@ -58,8 +58,8 @@ begin
     return;
   end if;
 
-  if v_batch.worker_id is not null and v_notification.delivery = 'at_most_once' then
-    -- Whoever had it died: nobody knows which of these FCM got.
+  if v_notification.delivery = 'at_most_once' then
+    -- Whoever had it did not come to an end: nobody knows which of these FCM got.
     update app_public.notification_deliveries d
     set status = 'unknown', error_code = 'WORKER_LOST'
     where d.id = any (v_batch.delivery_ids) and d.month = v_batch.month and d.status = 'sending';
@@ -156,6 +156,7 @@ begin
   update app_private.delivery_batches b
   set
     worker_id = claim_batch.worker_id,
+    claimed_at = now(),
     fence = b.fence + 1,
     delivery_ids = v_claimed,
     circuit_breaker_id = null

@@ -1,5 +1,5 @@
---! Previous: sha1:7a70f3e920ebbf7b87e2d1c3f1d79f169fd50e8c
---! Hash: sha1:fcb4215adb4a0987bfca9c921a2bce09ba329094
+--! Previous: sha1:80bacd47d40c8e8376929bfeffe814196e99109f
+--! Hash: sha1:a17dc9783497185c1e1e87a699fa264eb02a0e53
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

@@ -1,5 +1,5 @@
---! Previous: sha1:fcb4215adb4a0987bfca9c921a2bce09ba329094
---! Hash: sha1:20eed3e30c9e7670a5b9fa1f90d53915cf01016e
+--! Previous: sha1:a17dc9783497185c1e1e87a699fa264eb02a0e53
+--! Hash: sha1:561f63ea6cb7798aff258e641fb86e5cc6eb7259
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

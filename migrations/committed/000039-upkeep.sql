@@ -1,5 +1,5 @@
---! Previous: sha1:20eed3e30c9e7670a5b9fa1f90d53915cf01016e
---! Hash: sha1:f5dcd649658ed9dd72dd7325d528a42a2b9a848f
+--! Previous: sha1:561f63ea6cb7798aff258e641fb86e5cc6eb7259
+--! Hash: sha1:b7ff64d5561ad99f2e342701814ad5cbc76fb50f
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

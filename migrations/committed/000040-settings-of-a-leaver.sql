@@ -1,5 +1,5 @@
---! Previous: sha1:f5dcd649658ed9dd72dd7325d528a42a2b9a848f
---! Hash: sha1:a0ad998521116a7e64c59b2504be7f1323c18492
+--! Previous: sha1:b7ff64d5561ad99f2e342701814ad5cbc76fb50f
+--! Hash: sha1:bbce3602ddce0f271cb3283a6032f06f1bb8f781
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

@@ -1,5 +1,5 @@
---! Previous: sha1:a0ad998521116a7e64c59b2504be7f1323c18492
---! Hash: sha1:521ef4883ed9959de06ad16b77ffe2e8b8ce5940
+--! Previous: sha1:bbce3602ddce0f271cb3283a6032f06f1bb8f781
+--! Hash: sha1:e8b257e2b140edadc2de05bf16e1a0aaa2500357
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

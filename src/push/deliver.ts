@@ -23,21 +23,18 @@ interface Claimed {
 
 type Context = Pick<
   TaskContext,
-  "pool" | "messaging" | "logger" | "workerId" | "stopping" | "drained"
+  "pool" | "messaging" | "logger" | "workerId" | "batches" | "stopping" | "drained"
 >;
-
-/** The batches that this process is at: a job that came twice must not send twice. */
-const underWay = new Set<string>();
 
 /**
  * Claims a batch, sends it and writes all outcomes in one statement. When the worker is to stop,
  * what was not handed to FCM yet goes back, and what was is waited for.
  */
 export async function deliverBatch(batchId: number, context: Context): Promise<void> {
-  const { pool, logger, workerId } = context;
-  const key = `${workerId} ${batchId}`;
-  if (underWay.has(key)) return;
-  underWay.add(key);
+  const { pool, logger, workerId, batches } = context;
+  // A job that came twice must not send twice.
+  if (batches.has(batchId)) return;
+  batches.add(batchId);
   try {
     const { rows } = await pool.query<Claimed>(
       "select fence, notification, deliveries from app_private.claim_batch($1, $2)",
@@ -60,7 +57,7 @@ export async function deliverBatch(batchId: number, context: Context): Promise<v
     if (alert === null) logger.info(about, "pushes sent");
     else logger.error({ ...about, alert }, ALERTS[alert] ?? "FCM refuses: sending is paused");
   } finally {
-    underWay.delete(key);
+    batches.delete(batchId);
   }
 }
 

@@ -16,11 +16,12 @@ export interface Heartbeat {
 export async function startHeartbeat(options: {
   pool: Pool;
   workerId: string;
+  batches: ReadonlySet<number>;
   /** Of graphile-worker: tells the name under which this process locks jobs. */
   events: EventEmitter;
   logger: Logger;
 }): Promise<Heartbeat> {
-  const { pool, workerId, events, logger } = options;
+  const { pool, workerId, batches, events, logger } = options;
   const jobWorkerIds = new Set<string>();
   events.on("pool:create", ({ workerPool }: { workerPool: { id: string } }) => {
     jobWorkerIds.add(workerPool.id);
@@ -31,7 +32,11 @@ export async function startHeartbeat(options: {
 
   async function beat(): Promise<void> {
     try {
-      await pool.query("select app_private.heartbeat($1, $2)", [workerId, [...jobWorkerIds]]);
+      await pool.query("select app_private.heartbeat($1, $2, $3)", [
+        workerId,
+        [...jobWorkerIds],
+        [...batches],
+      ]);
       const { rows } = await pool.query<{
         dead_workers: number;
         batches: number;
@@ -53,7 +58,7 @@ export async function startHeartbeat(options: {
     }, wait);
   }
 
-  await pool.query("select app_private.heartbeat($1, $2)", [workerId, []]);
+  await pool.query("select app_private.heartbeat($1, '{}', '{}')", [workerId]);
   // The name is known once the runner has made its pool, a moment from now.
   schedule(100);
   return {

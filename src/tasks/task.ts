@@ -20,6 +20,8 @@ export interface TaskContext {
   logger: Logger;
   /** This process in app_private.workers. */
   workerId: string;
+  /** The batches of pushes that this process is at: its heartbeat keeps them its own. */
+  batches: Set<number>;
   /** Aborted when the worker is to stop: finish what is begun, begin nothing more. */
   stopping: AbortSignal;
   /** Aborted when there is no time left to finish: write down what is known. */

@@ -55,7 +55,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const drained = new AbortController();
     const workerId = randomUUID();
     const events = new EventEmitter();
-    const heartbeat = await startHeartbeat({ pool, workerId, events, logger });
+    const batches = new Set<number>();
+    const heartbeat = await startHeartbeat({ pool, workerId, batches, events, logger });
     stack.defer(() => heartbeat.stop());
     const runner = await run({
       pgPool: pool,
@@ -70,6 +71,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         codeKey: codeKey(newestKey),
         logger,
         workerId,
+        batches,
         stopping: stopping.signal,
         drained: drained.signal,
       }),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startTestApi, type TestApi } from "../support/api.ts";
+import { mailsTo, secretIn } from "../support/mailbox.ts";
 import { until } from "../support/until.ts";
 import { startTestWorker, type TestWorker } from "../support/worker.ts";
 
@@ -52,4 +53,35 @@ it("a reset link goes to a proven address, or to any where nothing of the accoun
     [userId],
   );
   expect(await requestReset(email, userId)).toBe(false);
+});
+
+it("a reset voids a change of address that somebody else had begun", async () => {
+  const { email, userId, token } = await api.signUp();
+  // The intruder sends a link to an address of their own, and keeps it.
+  await api.graphql(
+    'mutation { updateMe(input: {patch: {email: "intruder@example.com"}}) { user { id } } }',
+    { token },
+  );
+  const link = await secretIn(() => mailsTo(worker.dataDirectory, "intruder@example.com"));
+  await api.graphql(
+    `mutation { requestPasswordReset(input: {identifier: "${email}"}) { clientMutationId } }`,
+  );
+  const reset = await until(
+    async () => (await mailsTo(worker.dataDirectory, email)).join(),
+    (mails) => mails.includes("reset-password?token="),
+  );
+  const [, resetToken] = /reset-password\?token=([\w-]{43})/.exec(reset) as RegExpExecArray;
+  const { errors } = await api.graphql(
+    `mutation { resetPassword(input: {token: "${resetToken}", newPassword: "a whole new password"}) { clientMutationId } }`,
+  );
+  expect(errors).toEqual([]);
+  const used = await api.graphql(
+    `mutation { verifyEmail(input: {token: "${link}"}) { user { id } } }`,
+  );
+  expect(used.errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "token" });
+  const { rows } = await api.database.owner.query(
+    "select email from app_public.users where id = $1",
+    [userId],
+  );
+  expect(rows).toEqual([{ email }]);
 });
