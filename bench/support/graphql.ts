@@ -20,7 +20,7 @@ export function createClient(apiUrl: string) {
       "content-length": Buffer.byteLength(content),
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     };
-    request(`${apiUrl}/graphql`, { method: "POST", agent, headers }, (response) => {
+    const sent = request(`${apiUrl}/graphql`, { method: "POST", agent, headers }, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (chunk: string) => {
         body += chunk;
@@ -32,9 +32,14 @@ export function createClient(apiUrl: string) {
           milliseconds: performance.now() - began,
         });
       });
-    })
-      .on("error", reject)
-      .end(content);
+    });
+    sent.on("error", (error: NodeJS.ErrnoException) => {
+      // The server has closed a connection that had waited for as long as it may: not its fault.
+      const wasIdle = sent.reusedSocket && error.code === "ECONNRESET";
+      if (wasIdle) resolve(post(query, variables, token));
+      else reject(error);
+    });
+    sent.end(content);
     return promise;
   }
 

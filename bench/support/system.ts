@@ -18,16 +18,12 @@ export async function cpuTime(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK;
 }
 
-/** CPU time of the backends that serve one application, by process id, seconds. Linux only. */
-export async function backendCpuTimes(
-  owner: Pool,
-  application: string,
-): Promise<Map<number, number>> {
+/** CPU time of the backends that now serve one application, all of them together, seconds. */
+export async function backendCpuTime(owner: Pool, application: string): Promise<number> {
   const { rows } = await owner.query<{ pid: number }>(
     "select pid from pg_stat_activity where application_name = $1",
     [application],
   );
-  return new Map(
-    await Promise.all(rows.map(async ({ pid }) => [pid, await cpuTime(pid)] as const)),
-  );
+  const times = await Promise.all(rows.map(({ pid }) => cpuTime(pid)));
+  return times.reduce((sum, seconds) => sum + seconds, 0);
 }
