@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Bench } from "./support/bench.ts";
-import { createBystander, watchReads } from "./support/bystander.ts";
+import { compareReads, createBystander, watchReads } from "./support/bystander.ts";
 import { openEnvironment } from "./support/environment.ts";
 import { createClient, LOG_IN, PASSWORD } from "./support/graphql.ts";
-import { median, quantile } from "./support/statistics.ts";
+import { median } from "./support/statistics.ts";
 import { backendCpuTime, cpuTime } from "./support/system.ts";
 
 const USERS = 16;
@@ -126,19 +126,7 @@ const bench: Bench = async (options) => {
       ratio: of(({ databaseCpu, bare }) => databaseCpu / bare.cpu),
       target: { atMost: 0.5 },
     },
-    ...[0.5, 0.99].flatMap((share) => [
-      {
-        name: `a bystander's read, p${share * 100}, idle`,
-        value: quantile(idle, share),
-        unit: "ms",
-      },
-      {
-        name: "the same meanwhile",
-        value: quantile(meanwhile, share),
-        unit: "ms",
-        ratio: quantile(meanwhile, share) / quantile(idle, share),
-      },
-    ]),
+    ...compareReads(idle, meanwhile),
   ];
 };
 

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { until } from "../test/support/until.ts";
 import type { Bench, Figure } from "./support/bench.ts";
-import { createBystander, watchReads } from "./support/bystander.ts";
+import { compareReads, createBystander, watchReads } from "./support/bystander.ts";
 import { type Environment, openEnvironment } from "./support/environment.ts";
 import { createClient } from "./support/graphql.ts";
 import { createEmulatorClient, createPhones, notify, settled } from "./support/pushes.ts";
-import { median, quantile } from "./support/statistics.ts";
+import { median } from "./support/statistics.ts";
 import { cpuTime, peakMemory } from "./support/system.ts";
 
 /** Rounds of bare loop and pipeline; one where there are many devices. */
@@ -102,17 +102,7 @@ async function bystanderFigures(
   await watchReads(client, token, INTERVAL, delay(1000));
   const idle = await watchReads(client, token, INTERVAL, delay(IDLE));
   const meanwhile = await watchReads(client, token, INTERVAL, work());
-  const [idleP99, meanwhileP99] = [quantile(idle, 0.99), quantile(meanwhile, 0.99)];
-  return [
-    { name: "an API read, p99, idle", value: idleP99, unit: "ms" },
-    {
-      name: "the same while it pushes",
-      value: meanwhileP99,
-      unit: "ms",
-      ratio: meanwhileP99 / idleP99,
-      target: { atMost: 2 },
-    },
-  ];
+  return compareReads(idle, meanwhile, 2);
 }
 
 /** Deliveries written a second, while the emulator answers nobody; no push ends after that. */

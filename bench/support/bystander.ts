@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Figure } from "./bench.ts";
 import type { Client } from "./graphql.ts";
+import { quantile } from "./statistics.ts";
 
 const QUERY = "{ items(first: 5) { nodes { id title } } }";
 
@@ -41,6 +43,24 @@ export async function watchReads(
   }
   await over;
   return Promise.all(answers);
+}
+
+/** p50 and p99 of such reads, idle and meanwhile. */
+export function compareReads(idle: number[], meanwhile: number[], p99AtMost?: number): Figure[] {
+  return [0.5, 0.99].flatMap((share) => {
+    const [before, then] = [quantile(idle, share), quantile(meanwhile, share)];
+    const target = share === 0.99 && p99AtMost !== undefined ? { atMost: p99AtMost } : undefined;
+    return [
+      { name: `a bystander's read, p${share * 100}, idle`, value: before, unit: "ms" },
+      {
+        name: "the same meanwhile",
+        value: then,
+        unit: "ms",
+        ratio: then / before,
+        ...(target ? { target } : {}),
+      },
+    ];
+  });
 }
 
 async function read(client: Client, token: string): Promise<number> {
