@@ -3,12 +3,15 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Pool } from "pg";
 import { pino } from "pino";
+import packageJson from "../../package.json" with { type: "json" };
 import { loadConfig } from "../../src/config.ts";
 import { openConnections } from "../../src/database/connections.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { createPool } from "../../src/database/pool.ts";
 import { type Running, run } from "../../test/support/processes.ts";
 import type { BenchOptions } from "./bench.ts";
+
+const { scripts: npmScripts } = packageJson;
 
 export interface Environment {
   /** As the owner, who sees everything. */
@@ -23,7 +26,6 @@ export interface Environment {
   runProgram<T>(file: string, args: readonly (string | number)[]): Promise<T>;
 }
 
-const FLAG = "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON";
 /** How long a process may take to start, and a program to end, milliseconds. */
 const START_PATIENCE = 20_000;
 const PROGRAM_PATIENCE = 60_000;
@@ -73,9 +75,8 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
     const name = file.split("/").at(-1)?.replace(".ts", "");
     const named =
       cpuProfiles === undefined ? [] : [`--cpu-prof-name=${name}-${Date.now()}.cpuprofile`];
-    const running = run(process.execPath, [FLAG, ...profile, ...named, resolve(file), ...args], {
-      env,
-    });
+    const flags = [...flagsOf(file), ...profile, ...named];
+    const running = run(process.execPath, [...flags, resolve(file), ...args], { env });
     stack.defer(() => end(running));
     return running;
   }
@@ -106,6 +107,12 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
       return JSON.parse(result as string) as T;
     },
   };
+}
+
+/** Node.js's flags for an entry point, as its npm script has them. */
+function flagsOf(file: string): string[] {
+  const script = Object.values(npmScripts).find((text) => text.endsWith(file)) ?? npmScripts.api;
+  return script.match(/--\S+/g) ?? [];
 }
 
 /** Asks a process to stop, and ends it by its id where it does not within 3 seconds. */

@@ -1,5 +1,5 @@
 --! Previous: sha1:3860101fbeb83c3dee3243c2c6e55e9da3b47ae0
---! Hash: sha1:0f7b29ec2ba491b02095da4cffb9f5655203b799
+--! Hash: sha1:b4e33e698e504db854cd3b8a217b65fba1a2117b
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a
@@ -131,26 +131,22 @@ language plpgsql volatile
 as $$
 declare
   v_tally app_public.notification_tally;
-  v_is_to_come boolean;
+  v_notification app_public.notifications;
 begin
   -- Who ends the last but one waits here for who ends the last: one of them sees that all is done.
-  perform from app_public.notifications n
+  select * into v_notification
+  from app_public.notifications n
   where n.id = settle_notification.notification_id and n.status in ('sending', 'canceled')
   for update;
-  if not found then
-    return;
-  end if;
-  select
-    exists (
-      select from app_private.delivery_batches b
-      where b.notification_id = settle_notification.notification_id
-    )
+  if not found
     or exists (
-      select from app_private.notification_audience a
-      where a.notification_id = settle_notification.notification_id
+      select from app_private.delivery_batches b where b.notification_id = v_notification.id
     )
-  into v_is_to_come;
-  if v_is_to_come then
+    or (
+      v_notification.status = 'sending'
+      and app_private.next_fan_out_at(v_notification) is not null
+    )
+  then
     return;
   end if;
   v_tally := app_private.tally(settle_notification.notification_id);

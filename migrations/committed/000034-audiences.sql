@@ -1,5 +1,5 @@
---! Previous: sha1:0f7b29ec2ba491b02095da4cffb9f5655203b799
---! Hash: sha1:1fd39e6fe840a9746d36ec185441da476e316fb6
+--! Previous: sha1:b4e33e698e504db854cd3b8a217b65fba1a2117b
+--! Hash: sha1:d531d07fb103e05750f5c116d993eb628449e1c9
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.
@@ -64,7 +64,6 @@ create trigger _400_delete_recipients
 
 alter table app_public.notifications
   drop constraint notifications_users_present,
-  drop column fanned_out_users,
   add column audience text,
   add column send_at_local timestamp,
   add column is_silent boolean not null default false,
@@ -176,10 +175,71 @@ $$;
 comment on function app_private.schedule_fan_out(int, timestamptz) is
   'Sees to it that a worker fans a notification out at run_at, instead of at any other time.';
 
+create or replace function app_private.take_due_users(n app_public.notifications, chunk_size int)
+returns int[]
+language plpgsql volatile
+as $$
+declare
+  v_users int[];
+begin
+  if n.audience is null and n.send_at_local is null then
+    -- A list is its own memory of who is still to come: nothing is written down for each.
+    return n.users[n.fanned_out_users + 1 : n.fanned_out_users + chunk_size];
+  end if;
+  if not n.is_audience_known then
+    perform app_private.write_audience(n);
+  end if;
+  -- Without an order the first ones that are found; by local time those that have waited longest.
+  with due_user as (
+    delete from app_private.notification_audience a
+    where a.notification_id = n.id
+      and a.user_id in (
+        (
+          select o.user_id from app_private.notification_audience o
+          where o.notification_id = n.id and n.send_at_local is null
+          limit chunk_size
+        )
+        union all
+        (
+          select o.user_id from app_private.notification_audience o
+          where o.notification_id = n.id and n.send_at_local is not null and o.due_at <= now()
+          order by o.due_at
+          limit chunk_size
+        )
+      )
+    returning a.user_id
+  )
+  select array_agg(u.user_id order by u.user_id) into v_users from due_user u;
+  return v_users;
+end;
+$$;
+comment on function app_private.take_due_users(app_public.notifications, int) is
+  'The next users who are due, at most chunk_size; they are not given again where the transaction commits.';
+
+create or replace function app_private.next_fan_out_at(n app_public.notifications) returns timestamptz
+language sql stable
+as $$
+  select case
+    when n.audience is null and n.send_at_local is null then
+      case when n.fanned_out_users < cardinality(n.users) then now() end
+    when n.send_at_local is null then
+      case
+        when exists (select from app_private.notification_audience a where a.notification_id = n.id)
+          then now()
+      end
+    else (
+      select min(a.due_at) from app_private.notification_audience a where a.notification_id = n.id
+    )
+  end;
+$$;
+comment on function app_private.next_fan_out_at(app_public.notifications) is
+  'When the next of its users is due; null where there is none any more.';
+
 create or replace function app_private.fan_out_notification(
   notification_id int, chunk_size int, out has_more boolean
 )
 language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_notification app_public.notifications;
@@ -196,45 +256,11 @@ begin
   if not found or v_notification.status not in ('scheduled', 'sending') then
     return;
   end if;
-
-  if not v_notification.is_audience_known then
-    perform app_private.write_audience(v_notification);
-    v_notification.ledger_month := coalesce(
-      v_notification.ledger_month, date_trunc('month', now())::date
-    );
+  if v_notification.ledger_month is null then
+    v_notification.ledger_month := date_trunc('month', now());
     perform app_private.ensure_ledger_month(v_notification.ledger_month);
-    update app_public.notifications n
-    set is_audience_known = true, ledger_month = v_notification.ledger_month
-    where n.id = v_notification.id and n.status in ('scheduled', 'sending');
-    if not found then
-      return;
-    end if;
   end if;
-
-  -- Without an order the first ones that are found; by local time those that have waited longest.
-  with due_user as (
-    delete from app_private.notification_audience a
-    where a.notification_id = v_notification.id
-      and a.user_id in (
-        (
-          select o.user_id from app_private.notification_audience o
-          where o.notification_id = v_notification.id
-            and v_notification.send_at_local is null
-          limit chunk_size
-        )
-        union all
-        (
-          select o.user_id from app_private.notification_audience o
-          where o.notification_id = v_notification.id
-            and v_notification.send_at_local is not null
-            and o.due_at <= now()
-          order by o.due_at
-          limit chunk_size
-        )
-      )
-    returning a.user_id
-  )
-  select array_agg(u.user_id order by u.user_id) into v_users from due_user u;
+  v_users := app_private.take_due_users(v_notification, chunk_size);
 
   if v_users is not null then
     insert into app_public.notification_recipients (notification_id, user_id, read_at)
@@ -242,13 +268,13 @@ begin
     from app_public.users u where u.id = any (v_users) and u.deleted_at is null
     on conflict do nothing;
 
+    -- Devices of a closed account are disabled.
     with new_delivery as (
       insert into app_public.notification_deliveries (
         month, notification_id, user_id, device_token_id, device_type
       )
       select v_notification.ledger_month, v_notification.id, d.user_id, d.id, d.device_type
       from app_public.device_tokens d
-      join app_public.users u on u.id = d.user_id and u.deleted_at is null
       where d.user_id = any (v_users) and d.disabled_at is null
       on conflict do nothing
       returning id, device_type
@@ -267,19 +293,22 @@ begin
     end if;
   end if;
 
-  if v_notification.send_at_local is not null then
-    select min(a.due_at) into v_next
-    from app_private.notification_audience a where a.notification_id = v_notification.id;
-  elsif exists (
-    select from app_private.notification_audience a where a.notification_id = v_notification.id
-  ) then
-    v_next := now();
-  end if;
-  if v_users is not null or v_next is null then
+  update app_public.notifications n
+  set
+    is_audience_known = true,
+    ledger_month = v_notification.ledger_month,
+    fanned_out_users = least(n.fanned_out_users + chunk_size, cardinality(n.users)),
+    status = case
+      when n.status = 'scheduled' and v_users is not null then 'sending'
+      else n.status
+    end
+  where n.id = v_notification.id
+  returning n.* into v_notification;
+  v_next := app_private.next_fan_out_at(v_notification);
+  if v_next is null then
+    -- For nobody at all it has been sent as well.
     update app_public.notifications n
     set status = 'sending' where n.id = v_notification.id and n.status = 'scheduled';
-  end if;
-  if v_next is null then
     perform app_private.settle_notification(v_notification.id);
   elsif v_next <= now() then
     has_more := true;

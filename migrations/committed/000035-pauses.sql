@@ -1,5 +1,5 @@
---! Previous: sha1:1fd39e6fe840a9746d36ec185441da476e316fb6
---! Hash: sha1:8c64da13ed98fcf135f0d8b7e18b554e5442bc6a
+--! Previous: sha1:d531d07fb103e05750f5c116d993eb628449e1c9
+--! Hash: sha1:ebfcfe767f39186ca8369c7c9edc05f32ab8765e
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:8c64da13ed98fcf135f0d8b7e18b554e5442bc6a
---! Hash: sha1:80bacd47d40c8e8376929bfeffe814196e99109f
+--! Previous: sha1:ebfcfe767f39186ca8369c7c9edc05f32ab8765e
+--! Hash: sha1:60333140a2963b680ebb8d58587103525560c78e
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between
@@ -28,6 +28,8 @@ create or replace function app_private.claim_batch(
   batch_id bigint, worker_id uuid, out fence int, out notification jsonb, out deliveries jsonb
 )
 language plpgsql volatile
+-- A generic plan knows neither the partition nor how few rows a batch has: it reads the whole ledger.
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_batch app_private.delivery_batches;
@@ -185,6 +187,8 @@ create or replace function app_private.record_batch(
   batch_id bigint, worker_id uuid, fence int, outcomes jsonb, out recorded int, out alert text
 )
 language plpgsql volatile
+-- A generic plan knows neither the partition nor how few rows a batch has: it reads the whole ledger.
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_batch app_private.delivery_batches;

@@ -1,5 +1,5 @@
---! Previous: sha1:80bacd47d40c8e8376929bfeffe814196e99109f
---! Hash: sha1:a17dc9783497185c1e1e87a699fa264eb02a0e53
+--! Previous: sha1:60333140a2963b680ebb8d58587103525560c78e
+--! Hash: sha1:06720e59a62a365229cc47bcf9675dd0d9d884ee
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

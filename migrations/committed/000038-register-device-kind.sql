@@ -1,5 +1,5 @@
---! Previous: sha1:a17dc9783497185c1e1e87a699fa264eb02a0e53
---! Hash: sha1:561f63ea6cb7798aff258e641fb86e5cc6eb7259
+--! Previous: sha1:06720e59a62a365229cc47bcf9675dd0d9d884ee
+--! Hash: sha1:89382dcdb3e23b01671866eb37a8e62de0d77c56
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

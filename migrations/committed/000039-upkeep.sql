@@ -1,5 +1,5 @@
---! Previous: sha1:561f63ea6cb7798aff258e641fb86e5cc6eb7259
---! Hash: sha1:b7ff64d5561ad99f2e342701814ad5cbc76fb50f
+--! Previous: sha1:89382dcdb3e23b01671866eb37a8e62de0d77c56
+--! Hash: sha1:64e43343eca8758bf5f84ec48bf943319ba0d7be
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

@@ -1,5 +1,5 @@
---! Previous: sha1:b7ff64d5561ad99f2e342701814ad5cbc76fb50f
---! Hash: sha1:bbce3602ddce0f271cb3283a6032f06f1bb8f781
+--! Previous: sha1:64e43343eca8758bf5f84ec48bf943319ba0d7be
+--! Hash: sha1:81509e7f04c2143869bd929800fc305a3658286d
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

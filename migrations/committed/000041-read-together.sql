@@ -1,5 +1,5 @@
---! Previous: sha1:bbce3602ddce0f271cb3283a6032f06f1bb8f781
---! Hash: sha1:e8b257e2b140edadc2de05bf16e1a0aaa2500357
+--! Previous: sha1:81509e7f04c2143869bd929800fc305a3658286d
+--! Hash: sha1:0a667e6d80c037784ad1426e16e880c291a4d762
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

@@ -1,5 +1,5 @@
---! Previous: sha1:e8b257e2b140edadc2de05bf16e1a0aaa2500357
---! Hash: sha1:e8d310e0ffae4424a1dfe9776737a4ba4c0dbbaa
+--! Previous: sha1:0a667e6d80c037784ad1426e16e880c291a4d762
+--! Hash: sha1:a34299fcb358dd826eb4f7d9e7fb4ea30f6b44fc
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would

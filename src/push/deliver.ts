@@ -2,11 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { TaskContext } from "../tasks/task.ts";
 import { type Address, buildMessage, type Notification } from "./message.ts";
-import { sendMessage } from "./messaging.ts";
+import { SOCKETS, sendMessage } from "./messaging.ts";
 import { type Outcome, outcomeOf, timedOut } from "./outcome.ts";
 
-/** Messages of a batch that are under way at once: as many as there are connections. */
-const LANES = 64;
 /**
  * How long a batch may take, milliseconds. firebase-admin gives up on a message after 82 s at worst:
  * what has no answer by then is unknown.
@@ -68,7 +66,7 @@ const ALERTS: Readonly<Record<string, string>> = {
 
 /** One outcome for each delivery; `queued` for those that were not handed to FCM. */
 async function send({ notification, deliveries }: Claimed, context: Context) {
-  const { messaging, stopping, drained } = context;
+  const { messaging, batches, stopping, drained } = context;
   const now = new Date();
   const outcomes = deliveries.map(({ id }): Outcome & { id: number } => ({ id, status: "queued" }));
   let isOver = false;
@@ -87,7 +85,11 @@ async function send({ notification, deliveries }: Claimed, context: Context) {
   }
 
   const budget = new AbortController();
-  const lanes = Array.from({ length: Math.min(LANES, deliveries.length) }, lane);
+  // As many messages at once as there are connections, shared with the other batches.
+  const lanes = Array.from(
+    { length: Math.min(Math.ceil(SOCKETS / batches.size), deliveries.length) },
+    lane,
+  );
   await Promise.race([
     Promise.all(lanes),
     delay(BATCH_BUDGET, undefined, { signal: AbortSignal.any([budget.signal, drained]) }).catch(

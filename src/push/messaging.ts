@@ -15,7 +15,7 @@ export type MessagingConfig =
   | { kind: "emulator"; host: string };
 
 /** Connections to FCM that are kept open: HTTP/1.1 carries one message at a time on each. */
-const SOCKETS = 64;
+export const SOCKETS = 64;
 
 /**
  * firebase-admin, unmodified, connected to Google or to an emulator. `sendEach` opens a new HTTP/2
