@@ -202,4 +202,19 @@ describe("FCM's answer", () => {
     expect(deliveries).toMatchObject([{ status: "accepted", attempts: 2 }]);
     expect(used.worker.emulator.phones.messages(tokens[0])).toHaveLength(1);
   });
+
+  it("none within a minute ends the batch: unknown, and final where at most once was asked for", {
+    timeout: 90_000,
+  }, async () => {
+    used.worker.emulator.faults.add({ match: "silent", respond: "HANG" });
+    const user = await used.pushes.userWithDevices("silent", "phone");
+    const id = await used.pushes.notify([user.id], ", delivery => 'at_most_once'");
+    // What FCM has answered is written down with the rest of its batch.
+    const { status, deliveries } = await used.pushes.settled(id, 80_000);
+    expect(status).toBe("partial");
+    expect(deliveries).toMatchObject([
+      { status: "unknown", error_code: "TIMEOUT", attempts: 1 },
+      { status: "accepted" },
+    ]);
+  });
 });
