@@ -29,6 +29,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
         [id],
       );
       console.log(`User ${id} is an operator.`);
+      const { rowCount: unproven } = await database.query(
+        "select from app_public.users where id = $1 and not email_verified",
+        [id],
+      );
+      if (unproven) console.error("Nobody has proven this address: make sure that it is them.");
     },
   },
   "operator:revoke": {

@@ -10,7 +10,7 @@ export default defineTask(z.unknown(), async (_payload, { pool, stopping, logger
   let deleted = 1;
   while (deleted > 0 && !stopping.aborted) {
     const { rows } = await pool.query<{ deleted: number }>(
-      "select app_private.delete_expired($1) as deleted",
+      "select app_private.delete_expired($1) + app_private.release_unproven_addresses($1) as deleted",
       [BATCH],
     );
     deleted = rows[0]?.deleted ?? 0;

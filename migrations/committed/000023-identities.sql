@@ -1,5 +1,5 @@
 --! Previous: sha1:6e3324c2d6ef19710dbcbe934c9508f75c6d670c
---! Hash: sha1:61cfac1faf1bdeca34c6ce449b56bfda9cd466e3
+--! Hash: sha1:1b8579da90297fd8b5db369b6996c750b969e9eb
 --! Message: identities
 
 -- Who somebody is that another provider vouches for: the rules of signing in with it and of linking.
@@ -24,20 +24,24 @@ language plpgsql volatile
 as $$
 declare
   v_email citext = app_hidden.normalize_email(i.email);
+  v_first_name text = coalesce(left(nullif(btrim(i.first_name), ''), 100), initcap(i.provider::text));
+  v_picture text = case
+    when length(i.picture) <= 2048 and i.picture ~ '^https?://[^[:space:]]+$' then i.picture
+  end;
   v_user app_public.users;
 begin
   begin
     insert into app_public.users (first_name, last_name, email, email_verified, picture)
     values (
-      coalesce(left(nullif(btrim(i.first_name), ''), 100), initcap(i.provider::text)),
+      v_first_name,
       left(nullif(btrim(i.last_name), ''), 100),
       v_email,
       v_email is not null and i.email_verified,
-      i.picture
+      v_picture
     )
     returning * into v_user;
   exception
-    -- An address or a picture that we do not take must not keep its owner out.
+    -- An address or a name that we do not take must not keep its owner out.
     when check_violation then
       insert into app_public.users (first_name)
       values (initcap(i.provider::text))
@@ -117,38 +121,64 @@ $$;
 comment on function app_private.adopt_imported_identity(app_private.identity) is
   'A row of the template has no subject: it gets that of the first who signs in with its address, verified by the same provider.';
 
+create or replace function app_private.owner_of(i app_private.identity) returns app_public.users
+language plpgsql volatile
+as $$
+declare
+  v_user app_public.users;
+begin
+  -- Locked, and then read again: an eviction or a deletion at the same moment comes first or after.
+  perform from app_public.users u
+  join app_public.oauth2_credentials c on c.user_id = u.id
+  where c.provider = i.provider and c.subject = i.subject
+  for update of u;
+  select u.* into v_user
+  from app_public.users u
+  join app_public.oauth2_credentials c on c.user_id = u.id
+  where c.provider = i.provider and c.subject = i.subject and u.deleted_at is null;
+  return v_user;
+end;
+$$;
+comment on function app_private.owner_of(app_private.identity) is
+  'The living user whose identity this is, locked; null where it is nobody''s.';
+
 create or replace function app_private.resolve_identity(
   i app_private.identity, signed_in_user_id int, client jsonb, out outcome text, out user_id int
 )
 language plpgsql volatile
 as $$
 declare
+  v_email citext = app_hidden.normalize_email(i.email);
   v_user app_public.users;
 begin
   -- The same person in two tabs takes turns.
   perform pg_advisory_xact_lock(hashtextextended(i.provider || ' ' || i.subject, 0));
   perform app_private.adopt_imported_identity(i);
-  select c.user_id into user_id
-  from app_public.oauth2_credentials c where c.provider = i.provider and c.subject = i.subject;
-
-  if user_id is not null then
+  v_user := app_private.owner_of(i);
+  if v_user.id is not null then
+    user_id := v_user.id;
     outcome := case when user_id <> signed_in_user_id then 'foreign' else 'known' end;
     if outcome = 'known' and i.email_verified then
-      update app_public.users u set email_verified = true
-      where u.id = resolve_identity.user_id and u.email = app_hidden.normalize_email(i.email);
+      update app_public.users u set email_verified = true where u.id = v_user.id and u.email = v_email;
     end if;
     return;
   end if;
 
   if signed_in_user_id is not null then
-    user_id := signed_in_user_id;
+    select u.id into strict user_id
+    from app_public.users u where u.id = signed_in_user_id and u.deleted_at is null for update;
     outcome := 'linked';
     return;
   end if;
 
   select * into v_user from app_public.users u
-  where u.email = app_hidden.normalize_email(i.email) and u.deleted_at is null for update;
-  if not found then
+  where u.email = v_email and u.deleted_at is null for update;
+  if found and i.email_verified and not v_user.email_verified and v_user.phone_verified then
+    -- Somebody who has proven a phone only typed this address in: it is their address no more.
+    update app_public.users u set email = null where u.id = v_user.id;
+    v_user := null;
+  end if;
+  if v_user.id is null then
     begin
       v_user := app_private.create_user_of(i);
       outcome := 'created';
@@ -156,11 +186,11 @@ begin
       -- Somebody has signed up with this address at the same moment.
       when unique_violation then outcome := 'taken';
     end;
-  elsif i.email_verified and not v_user.email_verified and not v_user.phone_verified then
+  elsif i.email_verified and not v_user.email_verified then
     perform app_private.evict(v_user);
     update app_public.users u set email_verified = true where u.id = v_user.id;
     outcome := 'linked';
-  elsif i.email_verified and v_user.email_verified then
+  elsif i.email_verified then
     outcome := 'linked';
   else
     outcome := 'taken';
@@ -211,7 +241,12 @@ begin
     perform app_private.send_notice(v_user.id, 'identity_linked', v_user.email)
     where v_user.email is not null;
   end if;
-  if not confirmation_required or v_user.email_verified or v_user.phone_verified then
+  if not confirmation_required
+    or v_user.email_verified
+    or v_user.phone_verified
+    -- Without an address there is nothing to wait for.
+    or (v_user.email is null and v_user.phone is null)
+  then
     claims := app_private.create_session(v_user.id, client, refresh_token_hash, issuer, audience);
   end if;
   if claims is not null or outcome = 'created' then

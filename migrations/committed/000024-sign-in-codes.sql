@@ -1,5 +1,5 @@
---! Previous: sha1:61cfac1faf1bdeca34c6ce449b56bfda9cd466e3
---! Hash: sha1:dc0faccf533fe76061ff04dfbb2ffa7238f02e48
+--! Previous: sha1:1b8579da90297fd8b5db369b6996c750b969e9eb
+--! Hash: sha1:7fa45cd56998f1d9f63a6253edd10790d0156e19
 --! Message: sign in codes
 
 -- From the provider's answer to tokens: no token is ever in a URL. The return URL carries a code, which is

@@ -1,5 +1,5 @@
---! Previous: sha1:dc0faccf533fe76061ff04dfbb2ffa7238f02e48
---! Hash: sha1:bb20ae95719c9287bf12e82ea299c6c0ee5b390d
+--! Previous: sha1:7fa45cd56998f1d9f63a6253edd10790d0156e19
+--! Hash: sha1:3cca41bfc0e7ee78a90fa98c487cbec736d65f7c
 --! Message: unlinking
 
 -- Taking an identity away: by its user, or by the provider on its user's wish.

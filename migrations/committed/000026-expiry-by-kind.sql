@@ -1,5 +1,5 @@
---! Previous: sha1:bb20ae95719c9287bf12e82ea299c6c0ee5b390d
---! Hash: sha1:aa82e7d79e680c4673452c50f1d3a7eb158ed69c
+--! Previous: sha1:3cca41bfc0e7ee78a90fa98c487cbec736d65f7c
+--! Hash: sha1:c6e2fbdae50c9f86ad3bd0387b6a2d279d4798b5
 --! Message: expiry by kind
 
 -- What expires, as a list: another kind is another line.

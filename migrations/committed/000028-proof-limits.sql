@@ -1,8 +1,117 @@
---! Previous: sha1:730b3b44c7a5a4279a068ce850713bbc7bc2c9e7
---! Hash: sha1:81d39dd49e11184635a8d997d09c965331ad50ae
+--! Previous: sha1:7e2c22fb4f08c9d88aaa209bc50932dcf6bcdd9e
+--! Hash: sha1:35f43cc8a66bda09676aa99931d182e4fc15e222
 --! Message: proof limits
 
 -- How often a link or code may be asked for: by address, by IP address, and for a code not twice a minute.
+
+create or replace function app_private.ip_key(client jsonb) returns text
+language sql immutable parallel safe
+as $$
+  -- One customer of a provider has 2^64 IPv6 addresses: their network counts.
+  select case
+    when client ->> 'ip' is null then ''
+    when client ->> 'ip' ilike '::ffff:%.%' then substr(client ->> 'ip', 8)
+    when family((client ->> 'ip')::inet) = 6 then network(set_masklen((client ->> 'ip')::inet, 64))::text
+    else client ->> 'ip'
+  end;
+$$;
+comment on function app_private.ip_key(jsonb) is
+  'What attempts of a client are counted by: its IPv4 address, or the /64 network of its IPv6 address.';
+
+create or replace function app_private.identifier_key(identifier text) returns text
+language sql immutable parallel safe
+as $$
+  select lower(
+    case
+      when position('@' in identifier) > 0 then app_hidden.normalize_email(identifier)::text
+      else app_hidden.normalize_phone(identifier)
+    end
+  );
+$$;
+comment on function app_private.identifier_key(text) is
+  'An e-mail address or phone number in one spelling, for counting.';
+
+create or replace function app_private.count_proof(target text, client jsonb, factor double precision)
+returns int
+language plpgsql volatile
+as $$
+declare
+  v_wait int = app_private.count_attempt('proof_by_ip', app_private.ip_key(client), factor);
+begin
+  -- What is refused by IP address must not use up what its owner may ask for.
+  if v_wait = 0 then
+    v_wait := app_private.count_attempt(
+      'proof', coalesce(app_private.identifier_key(target), ''), factor
+    );
+  end if;
+  return v_wait;
+end;
+$$;
+comment on function app_private.count_proof(text, jsonb, double precision) is
+  'Counts a request for a link or code, by IP address and by target; seconds to wait, or 0.';
+
+create or replace function app_private.log_in_target(identifier text, client jsonb) returns text
+language sql immutable parallel safe
+as $$
+  -- The account and the address together: a stranger elsewhere cannot make a user wait.
+  select concat_ws(' ', app_private.ip_key(client), app_private.identifier_key(identifier));
+$$;
+
+create or replace function app_private.begin_log_in(
+  identifier text,
+  client jsonb,
+  factor double precision,
+  out retry_after int,
+  out user_id int,
+  out password_hash text
+)
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+as $$
+begin
+  retry_after := greatest(
+    app_private.count_attempt('log_in', app_private.log_in_target(identifier, client), factor),
+    app_private.count_attempt('log_in_by_ip', app_private.ip_key(client), factor)
+  );
+  if retry_after > 0 then
+    return;
+  end if;
+  user_id := app_private.user_by_identifier(identifier);
+  select s.password_hash into password_hash
+  from app_private.user_secrets s where s.user_id = begin_log_in.user_id;
+end;
+$$;
+
+create or replace function app_private.begin_sign_up(client jsonb, factor double precision) returns int
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp
+as $$
+  select app_private.count_attempt('sign_up_by_ip', app_private.ip_key(client), factor);
+$$;
+
+create or replace function app_private.begin_sign_in(client jsonb, factor double precision) returns int
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp
+as $$
+  select app_private.count_attempt('log_in_by_ip', app_private.ip_key(client), factor);
+$$;
+
+create or replace function app_private.request_password_reset(
+  identifier text, client jsonb, factor double precision
+) returns int
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+as $$
+declare
+  v_wait int = app_private.count_proof(identifier, client, factor);
+begin
+  if v_wait = 0 then
+    -- Whether somebody has this identifier is looked up by the worker: here it would show in the time.
+    perform graphile_worker.add_job(
+      'users__start_password_reset',
+      json_build_object('identifier', identifier, 'client', client),
+      max_attempts := 8
+    );
+  end if;
+  return v_wait;
+end;
+$$;
 
 create or replace function app_private.limit_proofs(
   user_id int, purpose app_private.user_token_purpose, target text
@@ -22,12 +131,7 @@ begin
     and t.used_at is null;
   v_wait := greatest(0, ceil(extract(epoch from v_resend_at - now())))::int;
   if v_wait = 0 then
-    v_wait := greatest(
-      app_private.count_attempt('proof', lower(target), v_factor),
-      app_private.count_attempt(
-        'proof_by_ip', coalesce(app_private.request_client() ->> 'ip', ''), v_factor
-      )
-    );
+    v_wait := app_private.count_proof(target, app_private.request_client(), v_factor);
   end if;
   if v_wait > 0 then
     raise exception using

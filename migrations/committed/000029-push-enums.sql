@@ -1,5 +1,5 @@
---! Previous: sha1:81d39dd49e11184635a8d997d09c965331ad50ae
---! Hash: sha1:1a3dc65abc713797c2d83de1994ad9d79bcab469
+--! Previous: sha1:35f43cc8a66bda09676aa99931d182e4fc15e222
+--! Hash: sha1:99acf71fe4d856eff34304dd2a2319e6ee463e08
 --! Message: push enums
 
 -- A migration of its own: a value that was added to an enum can be used from the next transaction on.

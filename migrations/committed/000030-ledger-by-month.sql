@@ -1,5 +1,5 @@
---! Previous: sha1:1a3dc65abc713797c2d83de1994ad9d79bcab469
---! Hash: sha1:60d0560b90c791b161838e332b4f520c28db8883
+--! Previous: sha1:99acf71fe4d856eff34304dd2a2319e6ee463e08
+--! Hash: sha1:26c2d6acfd62bc43e93882717cd2072e91954062
 --! Message: ledger by month
 
 -- The ledger in partitions by month, so that old months are dropped, not deleted row by row. Its statuses

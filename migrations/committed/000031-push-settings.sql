@@ -1,5 +1,5 @@
---! Previous: sha1:60d0560b90c791b161838e332b4f520c28db8883
---! Hash: sha1:ed90d61961c2894bf1f153ce33d74e8d2a80970b
+--! Previous: sha1:26c2d6acfd62bc43e93882717cd2072e91954062
+--! Hash: sha1:d73cc27151de784685d417ce4054b812bc6de9cd
 --! Message: push settings
 
 -- What a recipient wants to be disturbed by, and when not. The inbox gets everything.

@@ -1,5 +1,5 @@
---! Previous: sha1:ed90d61961c2894bf1f153ce33d74e8d2a80970b
---! Hash: sha1:3860101fbeb83c3dee3243c2c6e55e9da3b47ae0
+--! Previous: sha1:d73cc27151de784685d417ce4054b812bc6de9cd
+--! Hash: sha1:cd3951e4402bd5f19acf8e44664431521f5dabad
 --! Message: workers
 
 -- Which worker processes live: what a dead one held is given to others.

@@ -1,5 +1,5 @@
---! Previous: sha1:3860101fbeb83c3dee3243c2c6e55e9da3b47ae0
---! Hash: sha1:b4e33e698e504db854cd3b8a217b65fba1a2117b
+--! Previous: sha1:cd3951e4402bd5f19acf8e44664431521f5dabad
+--! Hash: sha1:184839ed342a98d15828dce7ced4cc94514a1b50
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a

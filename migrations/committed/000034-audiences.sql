@@ -1,5 +1,5 @@
---! Previous: sha1:b4e33e698e504db854cd3b8a217b65fba1a2117b
---! Hash: sha1:d531d07fb103e05750f5c116d993eb628449e1c9
+--! Previous: sha1:184839ed342a98d15828dce7ced4cc94514a1b50
+--! Hash: sha1:bbcb949d3601bcc5607ba0815d25de78c9afa9f8
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

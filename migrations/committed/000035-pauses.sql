@@ -1,5 +1,5 @@
---! Previous: sha1:d531d07fb103e05750f5c116d993eb628449e1c9
---! Hash: sha1:ebfcfe767f39186ca8369c7c9edc05f32ab8765e
+--! Previous: sha1:bbcb949d3601bcc5607ba0815d25de78c9afa9f8
+--! Hash: sha1:33c2088331f69194a0171207df16c63f08f12126
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

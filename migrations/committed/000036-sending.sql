@@ -1,5 +1,5 @@
---! Previous: sha1:ebfcfe767f39186ca8369c7c9edc05f32ab8765e
---! Hash: sha1:60333140a2963b680ebb8d58587103525560c78e
+--! Previous: sha1:33c2088331f69194a0171207df16c63f08f12126
+--! Hash: sha1:043e105fda2f0ead4d47ce02e3d9ce1345f2c119
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between

@@ -1,5 +1,5 @@
---! Previous: sha1:60333140a2963b680ebb8d58587103525560c78e
---! Hash: sha1:06720e59a62a365229cc47bcf9675dd0d9d884ee
+--! Previous: sha1:043e105fda2f0ead4d47ce02e3d9ce1345f2c119
+--! Hash: sha1:8c80edefbfc842ce5423e5edee7eb36f81b5a7a5
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

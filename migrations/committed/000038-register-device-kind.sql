@@ -1,5 +1,5 @@
---! Previous: sha1:06720e59a62a365229cc47bcf9675dd0d9d884ee
---! Hash: sha1:89382dcdb3e23b01671866eb37a8e62de0d77c56
+--! Previous: sha1:8c80edefbfc842ce5423e5edee7eb36f81b5a7a5
+--! Hash: sha1:be06fadcf4bec6d5385711330a9a851ac8c84446
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

@@ -1,5 +1,5 @@
---! Previous: sha1:89382dcdb3e23b01671866eb37a8e62de0d77c56
---! Hash: sha1:64e43343eca8758bf5f84ec48bf943319ba0d7be
+--! Previous: sha1:be06fadcf4bec6d5385711330a9a851ac8c84446
+--! Hash: sha1:a28e73454f1737f3672bef6e3d7f0cfd4f045f5f
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

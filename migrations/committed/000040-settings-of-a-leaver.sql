@@ -1,5 +1,5 @@
---! Previous: sha1:64e43343eca8758bf5f84ec48bf943319ba0d7be
---! Hash: sha1:81509e7f04c2143869bd929800fc305a3658286d
+--! Previous: sha1:a28e73454f1737f3672bef6e3d7f0cfd4f045f5f
+--! Hash: sha1:e51333f8ed769d57650f22bde3d9dacaea53efbf
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

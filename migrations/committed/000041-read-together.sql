@@ -1,5 +1,5 @@
---! Previous: sha1:81509e7f04c2143869bd929800fc305a3658286d
---! Hash: sha1:0a667e6d80c037784ad1426e16e880c291a4d762
+--! Previous: sha1:e51333f8ed769d57650f22bde3d9dacaea53efbf
+--! Hash: sha1:91ffb0bb6a4fe4cd7c9349f5e925a4d4196ff0a4
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

@@ -1,9 +1,26 @@
---! Previous: sha1:0a667e6d80c037784ad1426e16e880c291a4d762
---! Hash: sha1:a34299fcb358dd826eb4f7d9e7fb4ea30f6b44fc
+--! Previous: sha1:91ffb0bb6a4fe4cd7c9349f5e925a4d4196ff0a4
+--! Hash: sha1:25e29465898dcb22aabeb77b55b240e3a35513e6
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would
 -- else still move the account there.
+
+create or replace function app_private.void_pending_changes(user_id int) returns void
+language sql volatile
+as $$
+  delete from app_private.user_tokens t
+  using app_public.users u
+  where u.id = void_pending_changes.user_id
+    and t.user_id = u.id
+    and t.used_at is null
+    and (
+      t.purpose = 'password_reset'
+      or (t.purpose = 'email_verification' and t.target::citext is distinct from u.email)
+      or (t.purpose = 'phone_verification' and t.target is distinct from u.phone)
+    );
+$$;
+comment on function app_private.void_pending_changes(int) is
+  'Voids reset links, and links and codes to addresses that are not the user''s yet.';
 
 create or replace function app_private.set_password(
   user_id int, password_hash text, keep_session_id int, reason text
@@ -14,16 +31,7 @@ as $$
   values (set_password.user_id, set_password.password_hash)
   on conflict on constraint user_secrets_pkey do update
   set password_hash = excluded.password_hash, password_changed_at = now();
-  delete from app_private.user_tokens t
-  using app_public.users u
-  where u.id = set_password.user_id
-    and t.user_id = u.id
-    and t.used_at is null
-    and (
-      t.purpose = 'password_reset'
-      or (t.purpose = 'email_verification' and t.target::citext is distinct from u.email)
-      or (t.purpose = 'phone_verification' and t.target is distinct from u.phone)
-    );
+  select app_private.void_pending_changes(set_password.user_id);
   select app_private.revoke_sessions(
     array(
       select s.id from app_public.sessions s

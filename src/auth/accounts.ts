@@ -116,7 +116,7 @@ export function createAccounts(options: AccountOptions & SessionOptions): Accoun
       const matches = await verifyPassword(input.password, begun.password_hash);
       if (begun.user_id === null || begun.password_hash === null || !matches) {
         await pool.query("select app_private.fail_log_in($1, $2)", [begun.user_id, inSql(client)]);
-        throw wrongCredentials();
+        throw wrongCredentials(confirmation);
       }
       const refreshToken = newOpaqueToken();
       const { claims } = await one<{ claims: AccessTokenClaims | null }>(
@@ -133,8 +133,12 @@ export function createAccounts(options: AccountOptions & SessionOptions): Accoun
           issuer,
           audience,
         ],
-      );
-      if (!claims) throw wrongCredentials();
+      ).catch((error: { code?: string }) => {
+        // Not verified yet: a difference here would tell that the address was not taken.
+        if (error.code === "HWFBD") throw wrongCredentials(confirmation);
+        throw error;
+      });
+      if (!claims) throw wrongCredentials(confirmation);
       return response(claims, refreshToken);
     },
 
@@ -212,6 +216,15 @@ export async function one<T extends object>(
   return row;
 }
 
-function wrongCredentials(): ApiError {
-  return new ApiError("UNAUTHENTICATED", "Wrong identifier or password.");
+/** @param confirmation where addresses have to be verified before a log-in. */
+function wrongCredentials(confirmation: boolean): ApiError {
+  return confirmation
+    ? new ApiError(
+        "UNAUTHENTICATED",
+        "Wrong identifier or password, or the address has not been verified yet.",
+        {
+          hint: "Follow the link in the mail, or ask for a password reset: that proves it as well.",
+        },
+      )
+    : new ApiError("UNAUTHENTICATED", "Wrong identifier or password.");
 }

@@ -15,7 +15,11 @@ export interface Credentials {
   requestPasswordReset(input: { identifier: string }, client: Client): Promise<void>;
   resetPassword(input: { token: string; newPassword: string }, client: Client): Promise<void>;
   /** Returns the user's id. */
-  verifyPhone(input: { code: string }, identity: Identity): Promise<number>;
+  verifyPhone(
+    input: { code: string; identifier?: string | null },
+    identity: Identity,
+    client: Client,
+  ): Promise<number>;
   deleteAccount(
     input: { password?: string | null },
     identity: Identity,
@@ -41,6 +45,17 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       throw new ApiError("BAD_USER_INPUT", "This is not the current password.", { field });
     }
     return password_hash;
+  }
+
+  /** Of who has no session yet, because the number has to be proven first; 0 where nobody has it. */
+  async function userToVerify(identifier: string, client: Client): Promise<number> {
+    const { retry_after, user_id } = await one<{ retry_after: number; user_id: number | null }>(
+      pool,
+      "select retry_after, user_id from app_private.begin_verify_phone($1, $2, $3)",
+      [identifier, inSql(client), rateLimitFactor],
+    );
+    if (retry_after > 0) throw rateLimited(retry_after);
+    return user_id ?? 0;
   }
 
   return {
@@ -72,22 +87,29 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     },
 
     async resetPassword({ token, newPassword }, client) {
+      const tokenHash = hashOpaqueToken(token);
+      // Hashing costs: only for who has a link, and not too often.
+      const begun = await one<{ retry_after: number; is_valid: boolean }>(
+        pool,
+        "select retry_after, is_valid from app_private.begin_password_reset($1, $2, $3)",
+        [tokenHash, inSql(client), rateLimitFactor],
+      );
+      if (begun.retry_after > 0) throw rateLimited(begun.retry_after);
+      if (!begun.is_valid) throw deadLink();
       const passwordHash = await hashNewPassword(newPassword, "newPassword");
       const { used } = await one<{ used: boolean }>(
         pool,
         "select app_private.reset_password($1, $2, $3) as used",
-        [hashOpaqueToken(token), passwordHash, inSql(client)],
+        [tokenHash, passwordHash, inSql(client)],
       );
-      if (!used) {
-        throw new ApiError("BAD_USER_INPUT", "This link is not valid any more.", {
-          field: "token",
-          hint: "Ask for another one.",
-        });
-      }
+      if (!used) throw deadLink();
     },
 
-    async verifyPhone({ code }, identity) {
-      const { userId } = signedIn(identity);
+    async verifyPhone({ code, identifier }, identity, client) {
+      const userId =
+        identity.userId === undefined && identifier != null
+          ? await userToVerify(identifier, client)
+          : signedIn(identity).userId;
       const { outcome, verified_user_id } = await one<{
         outcome: "verified" | "wrong";
         verified_user_id: number | null;
@@ -119,6 +141,13 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       }
     },
   };
+}
+
+function deadLink(): ApiError {
+  return new ApiError("BAD_USER_INPUT", "This link is not valid any more.", {
+    field: "token",
+    hint: "Ask for another one.",
+  });
 }
 
 function signedIn(identity: Identity): { userId: number; sessionId: number } {

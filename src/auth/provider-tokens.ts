@@ -16,16 +16,21 @@ export function sealIdentity(identity: ProviderIdentity, keyring: IdentitySeal) 
       : `\\x${keyring.seal(token, contextOf(provider, subject, kind)).toString("hex")}`;
   return {
     provider,
-    subject,
-    email: identity.email,
+    subject: plain(subject),
+    email: plain(identity.email),
     email_verified: identity.emailVerified,
-    first_name: identity.firstName,
-    last_name: identity.lastName,
-    picture: identity.picture,
+    first_name: plain(identity.firstName),
+    last_name: plain(identity.lastName),
+    picture: plain(identity.picture),
     access_token_encrypted: sealed(identity.accessToken, "access"),
     refresh_token_encrypted: sealed(identity.refreshToken, "refresh"),
     token_expiry: identity.tokenExpiry?.toISOString(),
   };
+}
+
+/** What a provider sends may be anything: no lone surrogates, and blanks for control characters. */
+function plain<T extends string | undefined>(text: T): T {
+  return text?.toWellFormed().replace(/\p{Cc}/gu, " ") as T;
 }
 
 interface Row {

@@ -91,13 +91,21 @@ export function createSignInFlow(options: SignInFlowOptions): SignInFlow {
 
   /** The return URL with how it ended; what the provider did is in the log, without its tokens. */
   function failed(error: unknown, provider: string, state: State): URL {
-    if (!(error instanceof ProviderError)) throw error;
-    const cause = error.cause as { name?: string; message?: string } | undefined;
+    const code = error instanceof ProviderError ? error.code : "server_error";
+    const {
+      name,
+      message,
+      code: reasonCode,
+    } = ((error as Error).cause ?? error) as {
+      name?: string;
+      message?: string;
+      code?: string;
+    };
     logger.warn(
-      { provider, error: error.code, cause: cause?.name, reason: cause?.message },
+      { provider, error: code, cause: name, reason: message, code: reasonCode },
       "sign-in with a provider failed",
     );
-    return returnUrl(state, { error: error.code });
+    return returnUrl(state, { error: code });
   }
 
   return {

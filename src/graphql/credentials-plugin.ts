@@ -50,6 +50,8 @@ export const CredentialsPlugin = extendSchema((build) => {
         clientMutationId: String
         """6 digits."""
         code: String!
+        """The phone number, where nobody is logged in because it has to be proven first."""
+        identifier: String
       }
       type VerifyPhonePayload {
         clientMutationId: String
@@ -94,9 +96,10 @@ export const CredentialsPlugin = extendSchema((build) => {
             "done",
             (input, { credentials, client }) => credentials.resetPassword(input, client),
           ),
-          verifyPhone: nodeMutation<{ code: string }>(
+          verifyPhone: nodeMutation<{ code: string; identifier?: string | null }>(
             "userId",
-            (input, { credentials, identity }) => credentials.verifyPhone(input, identity),
+            (input, { credentials, identity, client }) =>
+              credentials.verifyPhone(input, identity, client),
           ),
           deleteAccount: nodeMutation<{ password?: string | null }>(
             "done",

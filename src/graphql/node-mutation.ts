@@ -17,7 +17,8 @@ export function nodeMutation<TInput>(
     const $input = args.getRaw("input");
     const $result = sideEffect([$input, context()], async ([input, current]) => {
       const requestContext = current as Grafast.Context;
-      await requestContext.ensureSession();
+      // Each time: an earlier field of the operation may have ended the session.
+      await requestContext.verifySession();
       return act(input as TInput, requestContext);
     });
     return object({ clientMutationId: access($input, "clientMutationId"), [name]: $result });

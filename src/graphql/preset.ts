@@ -33,6 +33,7 @@ export interface PresetOptions {
   credentials: Credentials;
   signIn: SignIn;
   rateLimitFactor: number;
+  trustProxy: number;
   liveEvents: LiveEvents;
   logger: Logger;
   graphiql: boolean;

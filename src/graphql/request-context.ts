@@ -3,6 +3,7 @@ import "postgraphile/adaptors/pg";
 import "postgraphile/grafserv/express/v4";
 import type { Request } from "express";
 import type { Pool } from "pg";
+import proxyAddr from "proxy-addr";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import type { Accounts, Client } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
@@ -18,6 +19,8 @@ declare global {
       credentials: Credentials;
       signIn: SignIn;
       liveEvents: LiveEvents;
+      /** Asks whether the session of this request lives. */
+      verifySession(): Promise<void>;
       /** Asks once whether the session of this request lives, where no transaction has yet. */
       ensureSession(): Promise<void>;
       /** Where the request came from; for sessions, limits and the security log. */
@@ -44,24 +47,29 @@ export function createRequestContext(options: {
   signIn: SignIn;
   liveEvents: LiveEvents;
   rateLimitFactor: number;
+  /** Proxies whose X-Forwarded-For is believed; over HTTP Express knows. */
+  trustProxy: number;
   pool: Pool;
   /** The settings of requests whose session is known to live. */
   verified: WeakSet<object>;
 }) {
-  const { accessTokens, liveEvents, rateLimitFactor, pool, verified } = options;
+  const { accessTokens, liveEvents, rateLimitFactor, trustProxy, pool, verified } = options;
   const { accounts, credentials, signIn } = options;
   return (request: Partial<Grafast.RequestContext>): Partial<Grafast.Context> => {
-    const { identity, client } = who(request, accessTokens);
+    const { identity, client } = who(request, accessTokens, trustProxy);
     // The settings are this request's own object: see identityOf().
     Object.assign(identity.settings, {
       "request.ip": client.ip ?? "",
       "request.user_agent": client.userAgent ?? "",
       "request.rate_limit_factor": String(rateLimitFactor),
     });
-    const ensureSession = async () => {
-      if (identity.sessionId === undefined || verified.has(identity.settings)) return;
+    const verifyNow = async () => {
+      if (identity.sessionId === undefined) return;
       await verifySession(pool, identity.settings);
       verified.add(identity.settings);
+    };
+    const ensureSession = async () => {
+      if (!verified.has(identity.settings)) await verifyNow();
     };
     const { settings: pgSettings } = identity;
     return {
@@ -71,6 +79,7 @@ export function createRequestContext(options: {
       credentials,
       signIn,
       liveEvents,
+      verifySession: verifyNow,
       ensureSession,
       pgSettings,
     };
@@ -80,6 +89,7 @@ export function createRequestContext(options: {
 function who(
   request: Partial<Grafast.RequestContext>,
   accessTokens: AccessTokens,
+  trustProxy: number,
 ): { identity: Identity; client: Client } {
   const http = request.expressv4?.req as Request | undefined;
   if (http) {
@@ -91,7 +101,7 @@ function who(
   return {
     identity: accessTokens.authenticate(ws.normalizedConnectionParams?.authorization),
     client: {
-      ip: ws.request?.socket.remoteAddress,
+      ip: ws.request && proxyAddr(ws.request, (_address, hop) => hop < trustProxy),
       userAgent: ws.request?.headers["user-agent"],
     },
   };

@@ -63,6 +63,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
         pool,
         ...auth,
         rateLimitFactor: config.rateLimitFactor,
+        trustProxy: config.api.trustProxy || 0,
         liveEvents,
         logger,
         graphiql: config.graphiql,

@@ -23,15 +23,17 @@ export function createSendMail(options: {
   dataDirectory: string;
 }): SendMail {
   const { smtpUrl, from, dataDirectory } = options;
+  // As one address and no header text: nothing in it can name another recipient.
+  const addressed = (mail: Mail) => ({ ...mail, to: { name: "", address: mail.to } });
   if (smtpUrl !== undefined) {
     const smtp = createTransport(smtpUrl, { from });
     return async (mail) => {
-      await smtp.sendMail(mail);
+      await smtp.sendMail(addressed(mail));
     };
   }
   const capture = createTransport({ streamTransport: true, buffer: true }, { from });
   return async (mail) => {
-    const { message } = await capture.sendMail(mail);
+    const { message } = await capture.sendMail(addressed(mail));
     await captureFile(join(dataDirectory, "mail"), "eml", message as Buffer);
   };
 }

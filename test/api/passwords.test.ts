@@ -1,6 +1,8 @@
 import { hash as bcrypt } from "@node-rs/bcrypt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Account, PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+import { secretIn, smsTo } from "../support/mailbox.ts";
+import { startTestWorker } from "../support/worker.ts";
 
 let api: TestApi;
 beforeAll(async () => {
@@ -125,10 +127,44 @@ describe("where sign-ups have to be confirmed", () => {
         `mutation { logIn(input: {identifier: "wait@example.com", password: "${PASSWORD}"}) { tokens { userId } } }`,
       );
     await signUp("wait@example.com");
-    expect((await logInStrict()).errors[0]?.extensions.code).toBe("FORBIDDEN");
+    // The answer is that of a wrong password: another one would tell that the address was free.
+    const waiting = await logInStrict();
+    const taken = await strict.graphql(
+      `mutation { logIn(input: {identifier: "wait@example.com", password: "not the password"}) { tokens { userId } } }`,
+    );
+    expect(waiting.errors[0]?.extensions.code).toBe("UNAUTHENTICATED");
+    expect(waiting).toEqual(taken);
     await strict.database.owner.query(
       "update app_public.users set email_verified = true where email = 'wait@example.com'",
     );
     expect((await logInStrict()).errors).toEqual([]);
+  });
+
+  it("a phone number is proven without a session, by number and code, and then logs in", async () => {
+    const key = { CREDENTIALS_KEY: Buffer.alloc(32, 9).toString("base64") };
+    const api = await startTestApi({ environment: { SIGN_UP_CONFIRMATION: "required", ...key } });
+    const worker = await startTestWorker(api.database, key);
+    await api.graphql(
+      `mutation { signUp(input: {phone: "+49 30 5559001", password: "${PASSWORD}", firstName: "S"}) { tokens { userId } } }`,
+    );
+    const code = await secretIn(() => smsTo(worker.dataDirectory, "+49305559001"));
+    const verify = (identifier: string, secret: string) =>
+      api.graphql(
+        `mutation { verifyPhone(input: {code: "${secret}", identifier: "${identifier}"}) { clientMutationId } }`,
+      );
+    const wrong = code === "000000" ? "000001" : "000000";
+    for (const answer of [
+      await verify("+49305559001", wrong),
+      await verify("+49305559999", code),
+    ]) {
+      expect(answer.errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "code" });
+    }
+    expect((await verify("+49305559001", code)).errors).toEqual([]);
+    const { errors } = await api.graphql(
+      `mutation { logIn(input: {identifier: "+49305559001", password: "${PASSWORD}"}) { tokens { userId } } }`,
+    );
+    expect(errors).toEqual([]);
+    await worker.stop();
+    await api.stop();
   });
 });

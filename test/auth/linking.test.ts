@@ -85,12 +85,23 @@ describe("linking to an existing account", () => {
     expect((await signInWith(api, "facebook")).errors).toMatchObject(CONFLICT);
   });
 
-  it("does not happen where only the phone is proven: the person logs in first and links", async () => {
+  it("does not happen where only a phone is proven: the address goes to who proved it", async () => {
     const account = await signUp();
     await api.database.owner.query(
       "update app_public.users set phone = $2, phone_verified = true where id = $1",
       [account.userId, `+4930${1_000_000 + people}`],
     );
+    const { tokens } = await signInWith(api, "google");
+    expect(tokens.userId).not.toBe(account.userId);
+    const me = async (token: string) =>
+      (await api.graphql("{ me { id email phone } }", { token })).data.me;
+    expect(await me(tokens.accessToken)).toMatchObject({ email: account.email });
+    expect(await me(account.token)).toMatchObject({ id: account.userId, email: null });
+  });
+
+  it("does not happen otherwise: the person logs in first and links", async () => {
+    const account = await signUp({ verified: true });
+    google.person.email_verified = false;
     expect((await signInWith(api, "google")).errors).toMatchObject(CONFLICT);
     const linked = await signInWith(api, "google", { token: account.token });
     expect(linked.tokens.userId).toBe(account.userId);

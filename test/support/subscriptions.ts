@@ -20,14 +20,22 @@ export interface Socket {
 /** A client of graphql-transport-ws that neither retries nor hides anything. */
 export function openSocket(
   url: string,
-  options: { authorization?: string | undefined; origin?: string } = {},
+  options: {
+    authorization?: string | undefined;
+    origin?: string;
+    headers?: Record<string, string>;
+  } = {},
 ): Socket {
   const closed = Promise.withResolvers<{ code: number; reason: string }>();
   const client = createClient({
     url: `${url.replace("http", "ws")}/graphql`,
     webSocketImpl: class extends WebSocket {
       constructor(address: string, protocols: string[]) {
-        super(address, protocols, options.origin ? { origin: options.origin } : {});
+        const { origin, headers } = options;
+        super(address, protocols, {
+          ...(origin ? { origin } : {}),
+          ...(headers ? { headers } : {}),
+        });
       }
     },
     connectionParams:

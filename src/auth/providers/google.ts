@@ -5,7 +5,6 @@ import { ApiError } from "../../errors.ts";
 import { askProvider, createClient, withSignal } from "./oauth2-client.ts";
 import {
   codeChallenge,
-  PROVIDER_PATIENCE,
   type Provider,
   ProviderError,
   type ProviderIdentity,
@@ -20,6 +19,8 @@ export interface GoogleProvider extends Provider {
   verifyIdToken(idToken: string, nonce: string): Promise<ProviderIdentity>;
 }
 
+/** How long discovery may take where no browser waits, milliseconds: the keys come after it. */
+const DISCOVERY_PATIENCE = 5000;
 /** How long discovery is kept, milliseconds. */
 const DISCOVERY_LIFETIME = 3_600_000;
 /** Difference between two machines' clocks that is forgiven, seconds. */
@@ -41,7 +42,7 @@ export function createGoogle(config: ProviderConfig): GoogleProvider {
     );
     const server = found.serverMetadata();
     if (!server.jwks_uri) throw new Error("The provider names no key set.");
-    const keys = createRemoteJWKSet(new URL(server.jwks_uri), { timeoutDuration: 5000 });
+    const keys = createRemoteJWKSet(new URL(server.jwks_uri), { timeoutDuration: 3000 });
     known = { server, keys, until: Date.now() + DISCOVERY_LIFETIME };
     return known;
   }
@@ -101,7 +102,7 @@ export function createGoogle(config: ProviderConfig): GoogleProvider {
 
     async verifyIdToken(idToken, nonce) {
       try {
-        return identityOf(await verify(idToken, nonce, AbortSignal.timeout(PROVIDER_PATIENCE)));
+        return identityOf(await verify(idToken, nonce, AbortSignal.timeout(DISCOVERY_PATIENCE)));
       } catch (error) {
         if (isRefusal(error)) {
           throw new ApiError("UNAUTHENTICATED", "This ID token is not valid.", {

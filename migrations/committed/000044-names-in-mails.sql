@@ -1,0 +1,18 @@
+--! Previous: sha1:24966a4794428142a65e6cb5a16d69549d84f948
+--! Hash: sha1:bf5ed2c6f7f1d61b8a115052c18358f692084ed8
+--! Message: names in mails
+
+-- Names and addresses go into mails: nothing in them may be read as more than a name or one address.
+
+alter table app_public.users
+  drop constraint users_email_format,
+  add constraint users_email_format check (
+    length(email) <= 254
+    and email::text ~ '^[^@[:space:][:cntrl:]<>,;:"()\[\]\\]+@[^@[:space:][:cntrl:]<>,;:"()\[\]\\]+\.[^@.[:space:][:cntrl:]<>,;:"()\[\]\\]+$'
+  ),
+  add constraint users_names_printable check (
+    first_name !~ '[[:cntrl:]]' and last_name !~ '[[:cntrl:]]'
+  );
+comment on constraint users_email_format on app_public.users is 'This is not an e-mail address.';
+comment on constraint users_names_printable on app_public.users is
+  'A name has no line breaks or other control characters.';
