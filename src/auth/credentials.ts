@@ -36,7 +36,14 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       rateLimitFactor,
     ]);
     if (retry_after > 0) throw rateLimited(retry_after);
-    if (!(await verifyPassword(password, password_hash)) || password_hash === null) {
+    // Who signed in by a provider and never set one; nobody but the user themself is told so.
+    if (password_hash === null) {
+      throw new ApiError("FORBIDDEN", "This account has no password.", {
+        field,
+        hint: "Set one by requestPasswordReset; to close the account, a log-in of the last ten minutes is enough.",
+      });
+    }
+    if (!(await verifyPassword(password, password_hash))) {
       throw new ApiError("BAD_USER_INPUT", "This is not the current password.", { field });
     }
     return password_hash;
@@ -112,8 +119,9 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
         [userId, sessionId, hash, inSql(client)],
       );
       if (!deleted) {
-        throw new ApiError("FORBIDDEN", "Give the password, or log in again first.", {
+        throw new ApiError("FORBIDDEN", "Your log-in is older than ten minutes.", {
           field: "password",
+          hint: "Log in again, or give the password if the account has one.",
         });
       }
     },

@@ -13,7 +13,7 @@ export interface GraphQLAnswer {
   errors: {
     message: string;
     path?: string[];
-    extensions: { code: string; field?: string; errorId?: string };
+    extensions: { code: string; field?: string; errorId?: string; retryAfter?: number };
   }[];
 }
 
@@ -32,6 +32,7 @@ export interface TestApi {
 export interface GraphQLOptions {
   token?: string | undefined;
   variables?: Record<string, unknown>;
+  headers?: Record<string, string>;
 }
 
 export interface Account {
@@ -43,11 +44,16 @@ export interface Account {
 
 export const PASSWORD = "correct horse battery";
 
-/** The whole API in this process, on a database of its own, reached over HTTP. */
+/** The whole API in this process, reached over HTTP; on a database of its own, or on one that others use. */
 export async function startTestApi(
-  options: { environment?: NodeJS.ProcessEnv; poolSize?: number; logger?: Logger } = {},
+  options: {
+    environment?: NodeJS.ProcessEnv;
+    poolSize?: number;
+    logger?: Logger;
+    database?: TestDatabase;
+  } = {},
 ): Promise<TestApi> {
-  const database = await createTestDatabase();
+  const database = options.database ?? (await createTestDatabase());
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-api-"));
   const config = loadConfig("api", {
     PORT: "0",
@@ -68,11 +74,12 @@ export async function startTestApi(
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
   });
 
-  async function graphql(query: string, { token, variables }: GraphQLOptions = {}) {
+  async function graphql(query: string, { token, variables, headers }: GraphQLOptions = {}) {
     const response = await fetch(`${api.url}/graphql`, {
       method: "POST",
       headers: {
         "content-type": "application/json",
+        ...headers,
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       },
       body: JSON.stringify({ query, variables }),
@@ -115,7 +122,7 @@ export async function startTestApi(
     },
     async stop() {
       await api.stop();
-      await database.drop();
+      if (!options.database) await database.drop();
       await rm(dataDirectory, { recursive: true, force: true });
     },
   };
