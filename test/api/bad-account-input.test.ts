@@ -118,10 +118,10 @@ describe("requestPasswordReset", () => {
       expect(
         errors.map(({ extensions }) => extensions.code).filter((c) => c !== "BAD_USER_INPUT"),
       ).toEqual([]);
-      const { rows } = await api.database.owner.query(
+      // The half of the worker, for all that were taken.
+      await api.database.owner.query(
         "select app_private.start_password_reset(payload ->> 'identifier', '{}') from graphile_worker._private_jobs where payload::jsonb ? 'identifier'",
       );
-      expect(rows.length).toBeGreaterThanOrEqual(0);
       const { rowCount } = await api.database.owner.query(
         "select from app_private.user_tokens where purpose = 'password_reset'",
       );

@@ -54,7 +54,7 @@ describe("signing up", () => {
     expect(logIn.data.logIn.tokens.userId).toBe(data.signUp.tokens.userId);
   });
 
-  it("with a taken address in another case or Unicode form is a CONFLICT that names the field", async () => {
+  it("one account for one address whatever its case or Unicode form: a taken one is a CONFLICT that names the field", async () => {
     const name = `ren\u00e9-${Math.random().toString(36).slice(2)}`;
     await api.graphql(SIGN_UP, { variables: person({ email: `${name}@example.com` }) });
     const again = await api.graphql(SIGN_UP, {
