@@ -13,8 +13,12 @@ export interface Credentials {
   ): Promise<number>;
   requestPasswordReset(input: { identifier: string }, client: Client): Promise<void>;
   resetPassword(input: { token: string; newPassword: string }, client: Client): Promise<void>;
-  /** Returns the user's id. */
-  verifyPhone(input: { code: string }, identity: Identity): Promise<number>;
+  /** Returns the id of who is logged in; null for who is not, and names the number. */
+  verifyPhone(
+    input: { code: string; phone?: string | null },
+    identity: Identity,
+    client: Client,
+  ): Promise<number | null>;
   deleteAccount(
     input: { password?: string | null },
     identity: Identity,
@@ -49,6 +53,17 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     return password_hash;
   }
 
+  /** Whose number it is, counted as an attempt; 0, whom no code fits, where it is nobody's. */
+  async function userOfPhone(phone: string, client: Client): Promise<number> {
+    const { retry_after, user_id } = await one<{ retry_after: number; user_id: number | null }>(
+      pool,
+      "select retry_after, user_id from app_private.begin_verify_phone($1, $2, $3)",
+      [phone, inSql(client), rateLimitFactor],
+    );
+    if (retry_after > 0) throw rateLimited(retry_after);
+    return user_id ?? 0;
+  }
+
   return {
     async changePassword({ currentPassword, newPassword }, identity, client) {
       const { userId, sessionId } = signedIn(identity);
@@ -78,12 +93,19 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     },
 
     async resetPassword({ token, newPassword }, client) {
-      const passwordHash = await hashNewPassword(newPassword, "newPassword");
-      const { used } = await one<{ used: boolean }>(
+      const tokenHash = hashLinkToken(token);
+      const { good } = await one<{ good: boolean }>(
         pool,
-        "select app_private.reset_password($1, $2, $3) as used",
-        [hashLinkToken(token), passwordHash, inSql(client)],
+        "select app_private.is_reset_link($1) as good",
+        [tokenHash],
       );
+      const { used } = good
+        ? await one<{ used: boolean }>(
+            pool,
+            "select app_private.reset_password($1, $2, $3) as used",
+            [tokenHash, await hashNewPassword(newPassword, "newPassword"), inSql(client)],
+          )
+        : { used: false };
       if (!used) {
         throw new ApiError("BAD_USER_INPUT", "This link is not valid any more.", {
           field: "token",
@@ -92,8 +114,11 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       }
     },
 
-    async verifyPhone({ code }, identity) {
-      const { userId } = signedIn(identity);
+    async verifyPhone({ code, phone }, identity, client) {
+      const userId =
+        identity.userId === undefined && phone != null
+          ? await userOfPhone(phone, client)
+          : signedIn(identity).userId;
       const { outcome, verified_user_id } = await one<{
         outcome: "verified" | "wrong";
         verified_user_id: number | null;
@@ -107,7 +132,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
           hint: "Ask for another one.",
         });
       }
-      return verified_user_id;
+      return identity.userId ?? null;
     },
 
     async deleteAccount({ password }, identity, client) {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
 import { mailsTo, secretIn, smsTo } from "../support/mailbox.ts";
@@ -6,6 +7,7 @@ import { startTestWorker, type TestWorker } from "../support/worker.ts";
 
 let api: TestApi;
 let worker: TestWorker;
+const KEY = { CREDENTIALS_KEY: randomBytes(32).toString("base64") };
 
 beforeAll(async () => {
   api = await startTestApi();
@@ -91,8 +93,8 @@ describe("SIGN_UP_CONFIRMATION=required", () => {
   let strict: TestApi;
   let strictWorker: TestWorker;
   beforeAll(async () => {
-    strict = await startTestApi({ environment: { SIGN_UP_CONFIRMATION: "required" } });
-    strictWorker = await startTestWorker(strict.database);
+    strict = await startTestApi({ environment: { SIGN_UP_CONFIRMATION: "required", ...KEY } });
+    strictWorker = await startTestWorker(strict.database, KEY);
   });
   afterAll(async () => {
     await strictWorker.stop();
@@ -129,7 +131,27 @@ describe("SIGN_UP_CONFIRMATION=required", () => {
     expect((await logIn("wait@example.com")).errors).toEqual([]);
   });
 
-  it("log-in only once the phone is verified, by a reset that is sent there", async () => {
+  it("log-in only once the phone is verified by its code, without being logged in", async () => {
+    await signUp('phone: "+49 30 555 0008"');
+    const code = await secretIn(() => smsTo(strictWorker.dataDirectory, "+49305550008"));
+    const verify = (phone: string, digits: string) =>
+      call(
+        `verifyPhone(input: {phone: "${phone}", code: "${digits}"}) { clientMutationId user { id } }`,
+      );
+    const wrong = await verify("+49305550008", code === "000000" ? "000001" : "000000");
+    expect(wrong.errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "code" });
+    // A number that nobody has gives the same answer.
+    expect(await verify("+49305550000", code)).toEqual(wrong);
+    expect((await logIn("+49305550008")).errors[0]?.extensions.code).toBe("FORBIDDEN");
+    expect(await verify("+49 (30) 555-0008", code)).toEqual({
+      status: 200,
+      data: { verifyPhone: { clientMutationId: null, user: null } },
+      errors: [],
+    });
+    expect((await logIn("+49305550008")).errors).toEqual([]);
+  });
+
+  it("log-in only once the phone is verified, or by a reset that is sent there", async () => {
     await signUp('phone: "+49305550009"');
     expect((await logIn("+49305550009")).errors[0]?.extensions.code).toBe("FORBIDDEN");
     await call('requestPasswordReset(input: {identifier: "+49305550009"}) { clientMutationId }');

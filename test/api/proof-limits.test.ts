@@ -124,6 +124,21 @@ describe("reset and codes: 10 per hour and IP", () => {
   });
 });
 
+describe("codes: tries of who is not logged in", () => {
+  it("5 per 10 minutes, number and IP address, known or not", async () => {
+    for (const to of [phone(), phone()]) {
+      const answers = [];
+      for (let i = 0; i < 6; i += 1) {
+        answers.push(
+          await mutate(`verifyPhone(input: {phone: "${to}", code: "00000${i}"}) { user { id } }`),
+        );
+      }
+      expect(codes(answers)).toEqual([...Array(5).fill("BAD_USER_INPUT"), "RATE_LIMITED"]);
+      expect(answers[5]?.errors[0]?.extensions.retryAfter).toBeGreaterThan(50);
+    }
+  });
+});
+
 describe("codes: resend after 60 s", () => {
   it("requestPhoneVerification earlier is RATE_LIMITED with retryAfter, and keeps the code before", async () => {
     const { token, userId } = await api.signUp();

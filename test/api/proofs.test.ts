@@ -187,6 +187,20 @@ describe("resetting a password", () => {
     expect((await reset(second, "a whole new password")).errors).toEqual([]);
   });
 
+  it("links: those of a reset are void once the address is another", async () => {
+    const { email, token } = await api.signUp();
+    await secretIn(mails(email));
+    await request(email);
+    const link = await secretIn(mails(email), 2);
+    await updateMe(`email: "moved-${email}"`, token);
+    await verifyEmail(await secretIn(mails(`moved-${email}`)));
+    expect((await reset(link, "a whole new password")).errors[0]?.extensions).toMatchObject({
+      code: "BAD_USER_INPUT",
+      field: "token",
+    });
+    expect((await logIn(`moved-${email}`, PASSWORD)).errors).toEqual([]);
+  });
+
   it("the answer to a reset carries no tokens", async () => {
     const { data } = await api.graphql(
       '{ __type(name: "ResetPasswordPayload") { fields { name } } }',
