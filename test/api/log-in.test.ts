@@ -101,7 +101,7 @@ describe("logging in", () => {
 });
 
 describe("logging out", () => {
-  it("refuses the session's tokens at once, even where the database is not asked", async () => {
+  it("a request of a revoked session is refused at once on HTTP, even where it asks nothing of the database", async () => {
     const { token } = await api.signUp();
     expect((await api.graphql(LOG_OUT, { token })).errors).toEqual([]);
     for (const query of [
