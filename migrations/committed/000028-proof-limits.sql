@@ -1,5 +1,5 @@
 --! Previous: sha1:7e2c22fb4f08c9d88aaa209bc50932dcf6bcdd9e
---! Hash: sha1:35f43cc8a66bda09676aa99931d182e4fc15e222
+--! Hash: sha1:b85962acd5e0cb3be0e4cc14497add1ef41bb714
 --! Message: proof limits
 
 -- How often a link or code may be asked for: by address, by IP address, and for a code not twice a minute.
@@ -183,11 +183,17 @@ begin
   perform app_private.log_security_event(
     'address_change_requested', u.id, app_public.current_session_id(), app_private.request_client()
   );
-  if u.email is not null then
-    perform app_private.send_notice(
-      u.id, case when v_is_email then 'email_change_requested' else 'phone_change_requested' end, u.email
-    );
-  end if;
+  -- The mailbox is told of both; the phone only where there is no mailbox, or it is the one to go.
+  perform app_private.send_notice(
+    u.id,
+    case when v_is_email then 'email_change_requested' else 'phone_change_requested' end,
+    o.address
+  )
+  from (
+    select u.email::text where u.email is not null
+    union all
+    select u.phone where u.phone is not null and (u.email is null or not v_is_email)
+  ) as o(address);
 end;
 $$;
 

@@ -1,5 +1,5 @@
---! Previous: sha1:35f43cc8a66bda09676aa99931d182e4fc15e222
---! Hash: sha1:99acf71fe4d856eff34304dd2a2319e6ee463e08
+--! Previous: sha1:b85962acd5e0cb3be0e4cc14497add1ef41bb714
+--! Hash: sha1:54e189453801596afde92029c8673aca9c1095d9
 --! Message: push enums
 
 -- A migration of its own: a value that was added to an enum can be used from the next transaction on.

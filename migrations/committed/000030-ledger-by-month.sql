@@ -1,5 +1,5 @@
---! Previous: sha1:99acf71fe4d856eff34304dd2a2319e6ee463e08
---! Hash: sha1:26c2d6acfd62bc43e93882717cd2072e91954062
+--! Previous: sha1:54e189453801596afde92029c8673aca9c1095d9
+--! Hash: sha1:16378f0559506896ec75743bc687317b3ea607fc
 --! Message: ledger by month
 
 -- The ledger in partitions by month, so that old months are dropped, not deleted row by row. Its statuses

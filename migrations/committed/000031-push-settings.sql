@@ -1,5 +1,5 @@
---! Previous: sha1:26c2d6acfd62bc43e93882717cd2072e91954062
---! Hash: sha1:d73cc27151de784685d417ce4054b812bc6de9cd
+--! Previous: sha1:16378f0559506896ec75743bc687317b3ea607fc
+--! Hash: sha1:01757d5170f91098c9e63dcf6f4f78379d1054bc
 --! Message: push settings
 
 -- What a recipient wants to be disturbed by, and when not. The inbox gets everything.

@@ -1,5 +1,5 @@
---! Previous: sha1:d73cc27151de784685d417ce4054b812bc6de9cd
---! Hash: sha1:cd3951e4402bd5f19acf8e44664431521f5dabad
+--! Previous: sha1:01757d5170f91098c9e63dcf6f4f78379d1054bc
+--! Hash: sha1:c5392f20d53c10c0fc62a424281146c0ab2741b1
 --! Message: workers
 
 -- Which worker processes live: what a dead one held is given to others.

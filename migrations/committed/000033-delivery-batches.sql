@@ -1,5 +1,5 @@
---! Previous: sha1:cd3951e4402bd5f19acf8e44664431521f5dabad
---! Hash: sha1:184839ed342a98d15828dce7ced4cc94514a1b50
+--! Previous: sha1:c5392f20d53c10c0fc62a424281146c0ab2741b1
+--! Hash: sha1:338b75f42969fe7e364ec18ebce36d274e130109
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a

@@ -1,5 +1,5 @@
---! Previous: sha1:184839ed342a98d15828dce7ced4cc94514a1b50
---! Hash: sha1:bbcb949d3601bcc5607ba0815d25de78c9afa9f8
+--! Previous: sha1:338b75f42969fe7e364ec18ebce36d274e130109
+--! Hash: sha1:1240521214cbde235344356e4240b539ebccffc1
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

@@ -1,5 +1,5 @@
---! Previous: sha1:bbcb949d3601bcc5607ba0815d25de78c9afa9f8
---! Hash: sha1:33c2088331f69194a0171207df16c63f08f12126
+--! Previous: sha1:1240521214cbde235344356e4240b539ebccffc1
+--! Hash: sha1:e16405ba054621effa3d2c66a67f6e775bbd02f1
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:33c2088331f69194a0171207df16c63f08f12126
---! Hash: sha1:043e105fda2f0ead4d47ce02e3d9ce1345f2c119
+--! Previous: sha1:e16405ba054621effa3d2c66a67f6e775bbd02f1
+--! Hash: sha1:537c80aee8cf6407820e7d019fa9c9b658f42b3a
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between

@@ -1,5 +1,5 @@
---! Previous: sha1:043e105fda2f0ead4d47ce02e3d9ce1345f2c119
---! Hash: sha1:8c80edefbfc842ce5423e5edee7eb36f81b5a7a5
+--! Previous: sha1:537c80aee8cf6407820e7d019fa9c9b658f42b3a
+--! Hash: sha1:530dad9f2ad2614711796a5a7a0121e07273e7e7
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

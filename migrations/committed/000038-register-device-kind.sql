@@ -1,5 +1,5 @@
---! Previous: sha1:8c80edefbfc842ce5423e5edee7eb36f81b5a7a5
---! Hash: sha1:be06fadcf4bec6d5385711330a9a851ac8c84446
+--! Previous: sha1:530dad9f2ad2614711796a5a7a0121e07273e7e7
+--! Hash: sha1:5b636361a108f32cdd80c8fbd57b6b3b1f6018d9
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

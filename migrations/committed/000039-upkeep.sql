@@ -1,5 +1,5 @@
---! Previous: sha1:be06fadcf4bec6d5385711330a9a851ac8c84446
---! Hash: sha1:a28e73454f1737f3672bef6e3d7f0cfd4f045f5f
+--! Previous: sha1:5b636361a108f32cdd80c8fbd57b6b3b1f6018d9
+--! Hash: sha1:f8ae6db825e2c34e77edf9e313faf50b798461d8
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

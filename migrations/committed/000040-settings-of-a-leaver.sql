@@ -1,5 +1,5 @@
---! Previous: sha1:a28e73454f1737f3672bef6e3d7f0cfd4f045f5f
---! Hash: sha1:e51333f8ed769d57650f22bde3d9dacaea53efbf
+--! Previous: sha1:f8ae6db825e2c34e77edf9e313faf50b798461d8
+--! Hash: sha1:a6c5304cc2b4a7d9acad22f3eb373d5e383d051d
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

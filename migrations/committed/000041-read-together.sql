@@ -1,5 +1,5 @@
---! Previous: sha1:e51333f8ed769d57650f22bde3d9dacaea53efbf
---! Hash: sha1:91ffb0bb6a4fe4cd7c9349f5e925a4d4196ff0a4
+--! Previous: sha1:a6c5304cc2b4a7d9acad22f3eb373d5e383d051d
+--! Hash: sha1:4be8dd9231560bade22ef140ef316a50db642b8d
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

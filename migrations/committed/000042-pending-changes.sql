@@ -1,5 +1,5 @@
---! Previous: sha1:91ffb0bb6a4fe4cd7c9349f5e925a4d4196ff0a4
---! Hash: sha1:25e29465898dcb22aabeb77b55b240e3a35513e6
+--! Previous: sha1:4be8dd9231560bade22ef140ef316a50db642b8d
+--! Hash: sha1:4ea3bfa8d37a9e0faca6d5dbd4888405784ae713
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would

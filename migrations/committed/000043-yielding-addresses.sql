@@ -1,5 +1,5 @@
---! Previous: sha1:25e29465898dcb22aabeb77b55b240e3a35513e6
---! Hash: sha1:24966a4794428142a65e6cb5a16d69549d84f948
+--! Previous: sha1:4ea3bfa8d37a9e0faca6d5dbd4888405784ae713
+--! Hash: sha1:749efca580370d963a9ec228ccc552c782c6f9ac
 --! Message: yielding addresses
 
 -- An address is whose who proves it. An unproven one that stands in another account gives way, so that nobody
@@ -137,14 +137,19 @@ create trigger _400_disable_devices_of_gone
 
 -- A phone that signed up where sign-ups have to be confirmed has no session to prove itself in.
 create or replace function app_private.begin_verify_phone(
-  identifier text, client jsonb, factor double precision, out retry_after int, out user_id int
+  phone text, client jsonb, factor double precision, out retry_after int, out user_id int
 )
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
 as $$
 begin
   retry_after := app_private.begin_sign_in(client, factor);
   if retry_after = 0 then
-    user_id := app_private.user_by_identifier(identifier);
+    retry_after := app_private.count_attempt(
+      'code', app_private.log_in_target(phone, client), factor
+    );
+  end if;
+  if retry_after = 0 then
+    user_id := app_private.user_by_identifier(phone);
   end if;
 end;
 $$;

@@ -1,5 +1,5 @@
---! Previous: sha1:24966a4794428142a65e6cb5a16d69549d84f948
---! Hash: sha1:bf5ed2c6f7f1d61b8a115052c18358f692084ed8
+--! Previous: sha1:749efca580370d963a9ec228ccc552c782c6f9ac
+--! Hash: sha1:2f5aff1ba1a86bf6d16b8100445cb65a335f9799
 --! Message: names in mails
 
 -- Names and addresses go into mails: nothing in them may be read as more than a name or one address.

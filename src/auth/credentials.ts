@@ -14,12 +14,12 @@ export interface Credentials {
   ): Promise<number>;
   requestPasswordReset(input: { identifier: string }, client: Client): Promise<void>;
   resetPassword(input: { token: string; newPassword: string }, client: Client): Promise<void>;
-  /** Returns the user's id. */
+  /** Returns the id of who is logged in; null for who is not, and names the number. */
   verifyPhone(
-    input: { code: string; identifier?: string | null },
+    input: { code: string; phone?: string | null },
     identity: Identity,
     client: Client,
-  ): Promise<number>;
+  ): Promise<number | null>;
   deleteAccount(
     input: { password?: string | null },
     identity: Identity,
@@ -41,18 +41,25 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       rateLimitFactor,
     ]);
     if (retry_after > 0) throw rateLimited(retry_after);
-    if (!(await verifyPassword(password, password_hash)) || password_hash === null) {
+    // Who signed in by a provider and never set one; nobody but the user themself is told so.
+    if (password_hash === null) {
+      throw new ApiError("FORBIDDEN", "This account has no password.", {
+        field,
+        hint: "Set one by requestPasswordReset; to close the account, a log-in of the last ten minutes is enough.",
+      });
+    }
+    if (!(await verifyPassword(password, password_hash))) {
       throw new ApiError("BAD_USER_INPUT", "This is not the current password.", { field });
     }
     return password_hash;
   }
 
-  /** Of who has no session yet, because the number has to be proven first; 0 where nobody has it. */
-  async function userToVerify(identifier: string, client: Client): Promise<number> {
+  /** Whose number it is, counted as an attempt; 0, whom no code fits, where it is nobody's. */
+  async function userOfPhone(phone: string, client: Client): Promise<number> {
     const { retry_after, user_id } = await one<{ retry_after: number; user_id: number | null }>(
       pool,
       "select retry_after, user_id from app_private.begin_verify_phone($1, $2, $3)",
-      [identifier, inSql(client), rateLimitFactor],
+      [phone, inSql(client), rateLimitFactor],
     );
     if (retry_after > 0) throw rateLimited(retry_after);
     return user_id ?? 0;
@@ -105,10 +112,10 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       if (!used) throw deadLink();
     },
 
-    async verifyPhone({ code, identifier }, identity, client) {
+    async verifyPhone({ code, phone }, identity, client) {
       const userId =
-        identity.userId === undefined && identifier != null
-          ? await userToVerify(identifier, client)
+        identity.userId === undefined && phone != null
+          ? await userOfPhone(phone, client)
           : signedIn(identity).userId;
       const { outcome, verified_user_id } = await one<{
         outcome: "verified" | "wrong";
@@ -123,7 +130,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
           hint: "Ask for another one.",
         });
       }
-      return verified_user_id;
+      return identity.userId ?? null;
     },
 
     async deleteAccount({ password }, identity, client) {
@@ -135,8 +142,9 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
         [userId, sessionId, hash, inSql(client)],
       );
       if (!deleted) {
-        throw new ApiError("FORBIDDEN", "Give the password, or log in again first.", {
+        throw new ApiError("FORBIDDEN", "Your log-in is older than ten minutes.", {
           field: "password",
+          hint: "Log in again, or give the password if the account has one.",
         });
       }
     },

@@ -1,4 +1,4 @@
-import { access } from "postgraphile/grafast";
+import { access, inhibitOnNull } from "postgraphile/grafast";
 import { extendSchema, gql } from "postgraphile/utils";
 import { nodeMutation } from "./node-mutation.ts";
 
@@ -10,7 +10,7 @@ export const CredentialsPlugin = extendSchema((build) => {
     scope: { isMutationPayload: true },
     plans: {
       user: ($payload: Parameters<typeof access>[0]) =>
-        users.get({ id: access($payload, "userId") }),
+        users.get({ id: inhibitOnNull(access($payload, "userId")) }),
     },
   };
   return {
@@ -50,8 +50,8 @@ export const CredentialsPlugin = extendSchema((build) => {
         clientMutationId: String
         """6 digits."""
         code: String!
-        """The phone number, where nobody is logged in because it has to be proven first."""
-        identifier: String
+        """The number that signed up; for who is not logged in, because sign-ups have to be confirmed first."""
+        phone: String
       }
       type VerifyPhonePayload {
         clientMutationId: String
@@ -74,7 +74,7 @@ export const CredentialsPlugin = extendSchema((build) => {
         requestPasswordReset(input: RequestPasswordResetInput!): RequestPasswordResetPayload
         """A new password by the link that was sent; all sessions end, and nobody is logged in."""
         resetPassword(input: ResetPasswordInput!): ResetPasswordPayload
-        """Proves a phone number with the code that was sent there."""
+        """Proves a phone number with the code that was sent there. user is null for who is not logged in."""
         verifyPhone(input: VerifyPhoneInput!): VerifyPhonePayload
         """Closes the account for good: sessions, devices, identities, items and inbox go, the address is free."""
         deleteAccount(input: DeleteAccountInput!): DeleteAccountPayload
@@ -96,7 +96,7 @@ export const CredentialsPlugin = extendSchema((build) => {
             "done",
             (input, { credentials, client }) => credentials.resetPassword(input, client),
           ),
-          verifyPhone: nodeMutation<{ code: string; identifier?: string | null }>(
+          verifyPhone: nodeMutation<{ code: string; phone?: string | null }>(
             "userId",
             (input, { credentials, identity, client }) =>
               credentials.verifyPhone(input, identity, client),

@@ -44,10 +44,14 @@ const WORDS: Readonly<Record<Notice, [subject: string, text: string]>> = {
   ],
 };
 
+const IF_NOT_YOU = "If that was not you, reset your password at once, and look at your sessions.";
+
 export function noticeMail(notice: Notice, firstName: string): Letter {
   const [subject, text] = WORDS[notice];
-  return letter(subject, firstName, [
-    text,
-    "If that was not you, reset your password at once, and look at your sessions.",
-  ]);
+  return letter(subject, firstName, [text, IF_NOT_YOU]);
+}
+
+export function noticeSms(notice: Notice): { body: string } {
+  const [, text] = WORDS[notice];
+  return { body: `${text} ${IF_NOT_YOU}` };
 }

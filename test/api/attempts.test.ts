@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+import { codes, forget, pass } from "../support/attempts.ts";
 
 let api: TestApi;
 beforeAll(async () => {
@@ -7,111 +8,84 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
+const post = (mutation: string, headers: Record<string, string> = {}) =>
+  api.graphql(`mutation { ${mutation} }`, { headers });
 const logIn = (identifier: string, password: string, headers: Record<string, string> = {}) =>
   post(
-    `mutation { logIn(input: {identifier: "${identifier}", password: "${password}"}) { tokens { refreshToken } } }`,
+    `logIn(input: {identifier: "${identifier}", password: "${password}"}) { tokens { refreshToken } }`,
     headers,
   );
-
-async function post(query: string, headers: Record<string, string> = {}) {
-  const response = await fetch(`${api.url}/graphql`, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify({ query }),
-  });
-  return (await response.json()) as {
-    // biome-ignore lint/suspicious/noExplicitAny: shaped by the query
-    data: any;
-    errors?: { extensions: { code: string; retryAfter?: number } }[];
-  };
-}
-const codes = (answers: { errors?: { extensions: { code: string } }[] }[]) =>
-  answers.map(({ errors }) => errors?.[0]?.extensions.code ?? "ok");
-
-/** Lets the attempts of everybody be that much longer ago. */
-async function pass(interval: string): Promise<void> {
-  await api.database.owner.query(
-    `update app_private.attempts set last_attempt_at = last_attempt_at - $1::interval,
-       blocked_until = blocked_until - $1::interval`,
-    [interval],
+const signUp = (email: string) =>
+  post(
+    `signUp(input: {email: "${email}", password: "${PASSWORD}", firstName: "S"}) { tokens { userId } }`,
   );
-}
-async function forget(): Promise<void> {
-  await api.database.owner.query("delete from app_private.attempts");
-}
+
+afterEach(() => forget(api.database));
 
 describe("attempts", () => {
-  it("to log in are let in ten times, then wait longer each time, and the right password waits too", async () => {
+  it("log-in: 10 per 5 min by account and IP address, then a growing delay, which the right password has too", async () => {
     const { email } = await api.signUp();
     const answers = [];
     for (let i = 0; i < 11; i += 1) answers.push(await logIn(email, "wrong password"));
     expect(codes(answers)).toEqual([...Array(10).fill("UNAUTHENTICATED"), "RATE_LIMITED"]);
-    expect(answers[10]?.errors?.[0]?.extensions.retryAfter).toBeGreaterThan(25);
-    expect(answers[10]?.errors?.[0]?.extensions.retryAfter).toBeLessThanOrEqual(30);
+    expect(answers[10]?.errors[0]?.extensions.retryAfter).toBeGreaterThan(25);
+    expect(answers[10]?.errors[0]?.extensions.retryAfter).toBeLessThanOrEqual(30);
     expect(codes([await logIn(email, PASSWORD)])).toEqual(["RATE_LIMITED"]);
-    await pass("31 seconds");
+    await pass(api.database, "31 seconds");
     expect(codes([await logIn(email, "wrong password")])).toEqual(["UNAUTHENTICATED"]);
     const longer = await logIn(email, "wrong password");
-    expect(longer.errors?.[0]?.extensions.retryAfter).toBeGreaterThan(55);
-    await pass("61 seconds");
+    expect(longer.errors[0]?.extensions.retryAfter).toBeGreaterThan(55);
+    await pass(api.database, "61 seconds");
     expect(codes([await logIn(email, PASSWORD)])).toEqual(["ok"]);
     expect(codes([await logIn(email, PASSWORD)])).toEqual(["ok"]);
-    await forget();
   });
 
-  it("are counted although they fail, and are over after a quiet while", async () => {
+  it("the count commits although the log-in fails, and is over after a quiet while", async () => {
     const { email } = await api.signUp();
     for (let i = 0; i < 10; i += 1) await logIn(email, "wrong password");
     const { rows } = await api.database.owner.query(
       "select count from app_private.attempts where kind = 'log_in'",
     );
     expect(rows).toEqual([{ count: 10 }]);
-    await pass("6 minutes");
+    await pass(api.database, "6 minutes");
     expect(
       codes([await logIn(email, "wrong password"), await logIn(email, "wrong password")]),
     ).toEqual(["UNAUTHENTICATED", "UNAUTHENTICATED"]);
-    await forget();
   });
 
-  it("are attempts and not requests: 100 aliases in one request count 100 times", async () => {
+  it("are attempts, not requests: 100 logIn aliases in one operation count 100", async () => {
     const { email } = await api.signUp();
     const aliases = Array.from(
       { length: 100 },
       (_, i) =>
         `a${i}: logIn(input: {identifier: "${email}", password: "wrong ${i}"}) { tokens { userId } }`,
     );
-    const { errors } = await post(`mutation { ${aliases.join(" ")} }`);
-    const counts = codes((errors ?? []).map((error) => ({ errors: [error] })));
+    const { errors } = await post(aliases.join(" "));
+    const counts = codes(errors.map((error) => ({ errors: [error] })));
     expect(counts.filter((code) => code === "UNAUTHENTICATED")).toHaveLength(10);
     expect(counts.filter((code) => code === "RATE_LIMITED")).toHaveLength(90);
-    await forget();
   });
 
-  it("cannot be had more of with a made-up X-Forwarded-For", async () => {
+  it("a rotating X-Forwarded-For changes nothing unless TRUST_PROXY says so", async () => {
     const { email } = await api.signUp();
     const answers = [];
     for (let i = 0; i < 12; i += 1) {
       answers.push(await logIn(email, "wrong password", { "x-forwarded-for": `203.0.113.${i}` }));
     }
     expect(codes(answers).filter((code) => code === "RATE_LIMITED")).toHaveLength(2);
-    await forget();
   });
 
-  it("behind a trusted proxy are counted by the address that it names, so that nobody locks another out", async () => {
+  it("nobody can lock a victim out for good: behind TRUST_PROXY the address that the proxy names counts", async () => {
     const proxied = await startTestApi({
       environment: { RATE_LIMIT_FACTOR: "1", TRUST_PROXY: "1" },
     });
     const { email } = await proxied.signUp();
     const attempt = async (password: string, ip: string) => {
-      const response = await fetch(`${proxied.url}/graphql`, {
-        method: "POST",
-        headers: { "content-type": "application/json", "x-forwarded-for": ip },
-        body: JSON.stringify({
-          query: `mutation { logIn(input: {identifier: "${email}", password: "${password}"}) { tokens { userId } } }`,
-        }),
-      });
-      const { errors } = (await response.json()) as { errors?: { extensions: { code: string } }[] };
-      return errors?.[0]?.extensions.code ?? "ok";
+      const answer = await proxied.graphql(
+        `mutation { logIn(input: {identifier: "${email}", password: "${password}"}) { tokens { userId } } }`,
+        { headers: { "x-forwarded-for": ip } },
+      );
+      return codes([answer])[0];
     };
     for (let i = 0; i < 11; i += 1) await attempt("wrong password", "203.0.113.1");
     expect(await attempt(PASSWORD, "203.0.113.1")).toBe("RATE_LIMITED");
@@ -119,45 +93,68 @@ describe("attempts", () => {
     await proxied.stop();
   });
 
-  it("to sign up are let in ten times an hour and address", async () => {
+  it("by IP address: 100 log-ins per 5 minutes, whosever account is tried", async () => {
+    await logIn("first@example.com", "wrong password");
+    await api.database.owner.query(
+      "update app_private.attempts set count = 99 where kind = 'log_in_by_ip'",
+    );
     const answers = [];
-    for (let i = 0; i < 11; i += 1) {
-      answers.push(
-        await post(
-          `mutation { signUp(input: {email: "s${i}@example.com", password: "${PASSWORD}", firstName: "S"}) { tokens { userId } } }`,
-        ),
-      );
+    for (const name of ["second", "third"]) {
+      answers.push(await logIn(`${name}@example.com`, "wrong password"));
     }
+    expect(codes(answers)).toEqual(["UNAUTHENTICATED", "RATE_LIMITED"]);
+    expect(answers[1]?.errors[0]?.extensions.retryAfter).toBeGreaterThan(0);
+  });
+
+  it("are counted in PostgreSQL, so on every instance", async () => {
+    const other = await startTestApi({
+      environment: { RATE_LIMIT_FACTOR: "1" },
+      database: api.database,
+    });
+    const { email } = await api.signUp();
+    for (let i = 0; i < 10; i += 1) await logIn(email, "wrong password");
+    const elsewhere = await other.graphql(
+      `mutation { logIn(input: {identifier: "${email}", password: "${PASSWORD}"}) { tokens { userId } } }`,
+    );
+    expect(codes([elsewhere])).toEqual(["RATE_LIMITED"]);
+    await other.stop();
+  });
+
+  it("sign-up: 10 per hour and IP address, over it RATE_LIMITED with retryAfter", async () => {
+    const answers = [];
+    for (let i = 0; i < 11; i += 1) answers.push(await signUp(`s${i}@example.com`));
     expect(codes(answers)).toEqual([...Array(10).fill("ok"), "RATE_LIMITED"]);
-    await forget();
+    expect(answers[10]?.errors[0]?.extensions.retryAfter).toBeGreaterThan(350);
+    await pass(api.database, "6 minutes");
+    expect(codes([await signUp("s11@example.com"), await signUp("s12@example.com")])).toEqual([
+      "ok",
+      "RATE_LIMITED",
+    ]);
   });
 
-  it("to have a link sent are let in three times an hour for an address, known or not", async () => {
-    for (const identifier of [(await api.signUp()).email, "unknown@example.com"]) {
-      const answers = [];
-      for (let i = 0; i < 4; i += 1) {
-        answers.push(
-          await post(
-            `mutation { requestPasswordReset(input: {identifier: "${identifier}"}) { clientMutationId } }`,
-          ),
-        );
-      }
-      expect(codes(answers)).toEqual(["ok", "ok", "ok", "RATE_LIMITED"]);
-    }
-    await forget();
+  it("sign-up with a taken address is CONFLICT, under the sign-up limit", async () => {
+    const { email } = await api.signUp();
+    await forget(api.database);
+    const answers = [];
+    for (let i = 0; i < 11; i += 1) answers.push(await signUp(email));
+    expect(codes(answers)).toEqual([...Array(10).fill("CONFLICT"), "RATE_LIMITED"]);
   });
 
-  it("to refresh are let in thirty times a minute and session", async () => {
+  it("refresh: 30 per minute and session, over it RATE_LIMITED with retryAfter", async () => {
+    const other = await api.signUp();
     let { refreshToken } = await api.signUp();
+    const refresh = (token: string) =>
+      post(`refreshTokens(input: {refreshToken: "${token}"}) { tokens { refreshToken } }`);
     const answers = [];
     for (let i = 0; i < 31; i += 1) {
-      const answer = await post(
-        `mutation { refreshTokens(input: {refreshToken: "${refreshToken}"}) { tokens { refreshToken } } }`,
-      );
+      const answer = await refresh(refreshToken);
       answers.push(answer);
       refreshToken = answer.data.refreshTokens?.tokens.refreshToken ?? refreshToken;
     }
     expect(codes(answers)).toEqual([...Array(30).fill("ok"), "RATE_LIMITED"]);
-    await forget();
+    expect(answers[30]?.errors[0]?.extensions.retryAfter).toBeGreaterThan(0);
+    expect(codes([await refresh(other.refreshToken)])).toEqual(["ok"]);
+    await pass(api.database, "7 seconds");
+    expect(codes([await refresh(refreshToken)])).toEqual(["ok"]);
   });
 });

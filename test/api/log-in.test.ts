@@ -30,7 +30,7 @@ describe("logging in", () => {
     expect(seen.me.lastLoggedIn).not.toBeNull();
   });
 
-  it("with a wrong password and with an unknown address gives one and the same answer", async () => {
+  it("logIn: the same body and status for a known and an unknown identifier", async () => {
     const { email } = await api.signUp();
     const wrong = await api.graphql(LOG_IN, {
       variables: { input: { identifier: email, password: "not the password" } },
@@ -77,7 +77,7 @@ describe("logging in", () => {
     ).toEqual([]);
   });
 
-  it("replaces a hash that was made with other parameters", async () => {
+  it("rehash at log-in when parameters change", async () => {
     const { email, userId } = await api.signUp();
     const { hash } = await import("@node-rs/argon2");
     const old = await hash(PASSWORD, { memoryCost: 8192, timeCost: 1, parallelism: 1 });
@@ -101,7 +101,7 @@ describe("logging in", () => {
 });
 
 describe("logging out", () => {
-  it("refuses the session's tokens at once, even where the database is not asked", async () => {
+  it("a request of a revoked session is refused at once on HTTP, even where it asks nothing of the database", async () => {
     const { token } = await api.signUp();
     expect((await api.graphql(LOG_OUT, { token })).errors).toEqual([]);
     for (const query of [
@@ -128,7 +128,7 @@ describe("logging out", () => {
     expect(other.data.sessions.totalCount).toBe(1);
   });
 
-  it("takes the device of that session out of service", async () => {
+  it("log-out unbinds that session's device token", async () => {
     const { token, userId } = await api.signUp();
     await api.graphql(
       'mutation { registerDevice(input: {token: "logout-phone", deviceType: IOS}) { deviceToken { id } } }',

@@ -231,7 +231,7 @@ describe("a WebSocket", () => {
   it.each([
     ["log-out", "logOut(input: {}) { clientMutationId }"],
     ["logOutEverywhere", "logOutEverywhere(input: {}) { clientMutationId }"],
-  ])("is closed with 4403 within 5 s of %s", async (_what, mutation) => {
+  ])("of a revoked session is closed with 4403 within 5 s of %s", async (_what, mutation) => {
     const carl = await api.signUp();
     const socket = open({ authorization: `Bearer ${carl.token}` });
     await socket.subscribe("{ me { id } }").next();

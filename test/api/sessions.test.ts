@@ -1,9 +1,18 @@
+import { generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Account, PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+import { openSocket } from "../support/subscriptions.ts";
 
 let api: TestApi;
+/** Two instances share their key. */
+const KEY = {
+  PUBLIC_URL: "https://api.example.com",
+  JWT_PRIVATE_KEY: generateKeyPairSync("ec", { namedCurve: "P-256" })
+    .privateKey.export({ type: "pkcs8", format: "pem" })
+    .toString(),
+};
 beforeAll(async () => {
-  api = await startTestApi();
+  api = await startTestApi({ environment: KEY });
 });
 afterAll(() => api.stop());
 
@@ -16,19 +25,24 @@ async function logIn(account: Account, deviceInfo = "Other"): Promise<string> {
 }
 const sessions = async (token: string) =>
   (
-    await api.graphql("{ sessions(first: 100) { nodes { id deviceInfo isCurrent ipAddress } } }", {
-      token,
-    })
+    await api.graphql(
+      "{ sessions(first: 100) { nodes { id deviceInfo isCurrent ipAddress createdAt lastUsedAt } } }",
+      {
+        token,
+      },
+    )
   ).data.sessions.nodes as {
     id: number;
     deviceInfo: string | null;
     isCurrent: boolean;
     ipAddress: string;
+    createdAt: string;
+    lastUsedAt: string;
   }[];
 const status = async (token: string) => (await api.graphql("{ me { id } }", { token })).status;
 
 describe("sessions", () => {
-  it("are listed with their device and address, and ended one by one", async () => {
+  it("lists them (created, last used, device info, IP, current); revoke one", async () => {
     const account = await api.signUp();
     const other = await logIn(account, "Pixel 9");
     const list = await sessions(account.token);
@@ -36,6 +50,10 @@ describe("sessions", () => {
       { isCurrent: true, ipAddress: "127.0.0.1" },
       { deviceInfo: "Pixel 9", isCurrent: false },
     ]);
+    for (const { createdAt, lastUsedAt } of list) {
+      expect(Date.now() - Date.parse(createdAt)).toBeLessThan(60_000);
+      expect(lastUsedAt).toBe(createdAt);
+    }
     const { data } = await api.graphql(
       `mutation { revokeSession(input: {id: ${list[1]?.id}}) { session { id revokedAt } } }`,
       { token: account.token },
@@ -58,7 +76,7 @@ describe("sessions", () => {
     expect(await status(ann.token)).toBe(200);
   });
 
-  it("all others end with keepCurrent, and all without", async () => {
+  it("revoke all others, and all", async () => {
     const account = await api.signUp();
     const others = [await logIn(account), await logIn(account)];
     const everywhere = (keepCurrent: boolean) =>
@@ -72,13 +90,35 @@ describe("sessions", () => {
     expect(await status(account.token)).toBe(401);
   });
 
-  it("are at most 20 for a user: the one used longest ago goes", async () => {
+  it("at most 20 live sessions a user, the oldest goes", async () => {
     const account = await api.signUp();
     const tokens = [];
     for (let i = 0; i < 20; i += 1) tokens.push(await logIn(account));
     expect(await status(account.token)).toBe(401);
     expect(await status(tokens[0] as string)).toBe(200);
     expect(await sessions(tokens[19] as string)).toHaveLength(20);
+  });
+
+  it("at most 20 live sessions a user, also after 30 log-ins at once", async () => {
+    const account = await api.signUp();
+    const tokens = await Promise.all(Array.from({ length: 30 }, () => logIn(account)));
+    const statuses = await Promise.all(tokens.map(status));
+    expect(statuses.filter((code) => code === 200)).toHaveLength(20);
+  });
+
+  it("one of another instance is refused at once, and its open WebSocket is closed within 5 s", async () => {
+    const other = await startTestApi({ database: api.database, environment: KEY });
+    const account = await api.signUp();
+    const socket = openSocket(other.url, { authorization: `Bearer ${account.token}` });
+    expect((await socket.subscribe("{ me { id } }").next()).errors).toBeUndefined();
+    const began = Date.now();
+    await api.graphql("mutation { logOut(input: {}) { clientMutationId } }", {
+      token: account.token,
+    });
+    expect((await other.graphql("{ me { id } }", { token: account.token })).status).toBe(401);
+    expect(await socket.closed).toMatchObject({ code: 4403 });
+    expect(Date.now() - began).toBeLessThan(5000);
+    await other.stop();
   });
 });
 
@@ -131,84 +171,5 @@ describe("the security log", () => {
       [userId],
     );
     expect(rows).toEqual([{ kind: "refresh_token_reused" }]);
-  });
-});
-
-describe("leaving", () => {
-  const remove = (token: string, password?: string) =>
-    api.graphql(
-      `mutation { deleteAccount(input: {${password === undefined ? "" : `password: "${password}"`}}) { clientMutationId } }`,
-      { token },
-    );
-
-  it("exportMyData gives all that is kept of a user, of nobody else, and no secret", async () => {
-    const account = await api.signUp();
-    await api.graphql('mutation { createItem(input: {item: {title: "Mine"}}) { item { id } } }', {
-      token: account.token,
-    });
-    await api.graphql(
-      'mutation { registerDevice(input: {token: "export-phone", deviceType: WEB}) { deviceToken { id } } }',
-      { token: account.token },
-    );
-    const { data } = await api.graphql("mutation { exportMyData(input: {}) { data } }", {
-      token: account.token,
-    });
-    const exported = data.exportMyData.data;
-    expect(exported.user).toMatchObject({ id: account.userId, email: account.email });
-    expect(exported.items).toMatchObject([{ title: "Mine" }]);
-    expect(exported.device_tokens).toHaveLength(1);
-    expect(exported.sessions).toHaveLength(1);
-    expect(JSON.stringify(exported)).not.toMatch(/export-phone|argon2|token_hash/);
-  });
-
-  it("deleteAccount takes everything in one transaction and frees the address", async () => {
-    const account = await api.signUp();
-    await api.graphql('mutation { createItem(input: {item: {title: "Mine"}}) { item { id } } }', {
-      token: account.token,
-    });
-    expect((await remove(account.token, PASSWORD)).errors).toEqual([]);
-    expect(await status(account.token)).toBe(401);
-    const { rows } = await api.database.owner.query(
-      `select u.is_deleted, u.email, u.first_name,
-         (select count(*)::int from app_public.items where user_id = u.id) as items,
-         (select count(*)::int from app_private.user_secrets where user_id = u.id) as secrets
-       from app_public.users u where u.id = $1`,
-      [account.userId],
-    );
-    expect(rows).toEqual([
-      { is_deleted: true, email: null, first_name: "Deleted", items: 0, secrets: 0 },
-    ]);
-    expect((await api.signUp(account.email)).userId).not.toBe(account.userId);
-  });
-
-  it("of a session that has ended is refused before anything happens", async () => {
-    const account = await api.signUp();
-    await api.graphql("mutation { logOut(input: {}) { clientMutationId } }", {
-      token: account.token,
-    });
-    const refused = await remove(account.token, PASSWORD);
-    expect(refused).toMatchObject({
-      status: 401,
-      errors: [{ extensions: { code: "SESSION_REVOKED" } }],
-    });
-    const { rows } = await api.database.owner.query(
-      "select is_deleted from app_public.users where id = $1",
-      [account.userId],
-    );
-    expect(rows).toEqual([{ is_deleted: false }]);
-  });
-
-  it("needs the password, or a log-in of the last ten minutes", async () => {
-    const account = await api.signUp();
-    await api.database.owner.query(
-      "update app_public.sessions set created_at = now() - interval '11 minutes' where user_id = $1",
-      [account.userId],
-    );
-    expect((await remove(account.token)).errors[0]?.extensions.code).toBe("FORBIDDEN");
-    expect((await remove(account.token, "wrong password")).errors[0]?.extensions.code).toBe(
-      "BAD_USER_INPUT",
-    );
-    expect(await status(account.token)).toBe(200);
-    expect((await remove(await logIn(account))).errors).toEqual([]);
   });
 });

@@ -33,6 +33,7 @@ export interface TestApi {
 export interface GraphQLOptions {
   token?: string | undefined;
   variables?: Record<string, unknown>;
+  headers?: Record<string, string>;
 }
 
 export interface Account {
@@ -44,7 +45,7 @@ export interface Account {
 
 export const PASSWORD = "correct horse battery";
 
-/** The whole API in this process, on a database of its own, reached over HTTP. */
+/** The whole API in this process, reached over HTTP; on a database of its own, or on one that others use. */
 export async function startTestApi(
   options: {
     environment?: NodeJS.ProcessEnv;
@@ -75,11 +76,12 @@ export async function startTestApi(
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
   });
 
-  async function graphql(query: string, { token, variables }: GraphQLOptions = {}) {
+  async function graphql(query: string, { token, variables, headers }: GraphQLOptions = {}) {
     const response = await fetch(`${api.url}/graphql`, {
       method: "POST",
       headers: {
         "content-type": "application/json",
+        ...headers,
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       },
       body: JSON.stringify({ query, variables }),
