@@ -1,5 +1,5 @@
 --! Previous: sha1:54e189453801596afde92029c8673aca9c1095d9
---! Hash: sha1:16378f0559506896ec75743bc687317b3ea607fc
+--! Hash: sha1:d6829c492bb90452a312b8d2f5146690f1a80650
 --! Message: ledger by month
 
 -- The ledger in partitions by month, so that old months are dropped, not deleted row by row. Its statuses
@@ -69,7 +69,11 @@ begin
     return;
   end if;
   perform pg_advisory_xact_lock(hashtextextended('ledger partitions', 0));
-  if to_regclass('app_private.' || v_partition) is not null then
+  -- By a query: to_regclass() remembers that it was not there a moment ago.
+  if exists (
+    select from pg_class c
+    where c.relnamespace = 'app_private'::regnamespace and c.relname = v_partition
+  ) then
     return;
   end if;
   -- Made apart and then attached: readers of the ledger are not locked out.

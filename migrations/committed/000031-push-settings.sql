@@ -1,5 +1,5 @@
---! Previous: sha1:16378f0559506896ec75743bc687317b3ea607fc
---! Hash: sha1:01757d5170f91098c9e63dcf6f4f78379d1054bc
+--! Previous: sha1:d6829c492bb90452a312b8d2f5146690f1a80650
+--! Hash: sha1:f642248c8f759d998e8ca1829aeaa25bedeb1cb5
 --! Message: push settings
 
 -- What a recipient wants to be disturbed by, and when not. The inbox gets everything.

@@ -1,5 +1,5 @@
---! Previous: sha1:01757d5170f91098c9e63dcf6f4f78379d1054bc
---! Hash: sha1:c5392f20d53c10c0fc62a424281146c0ab2741b1
+--! Previous: sha1:f642248c8f759d998e8ca1829aeaa25bedeb1cb5
+--! Hash: sha1:2a140cadb492f0c8a30319fcda343bebccad8c33
 --! Message: workers
 
 -- Which worker processes live: what a dead one held is given to others.

@@ -1,5 +1,5 @@
---! Previous: sha1:c5392f20d53c10c0fc62a424281146c0ab2741b1
---! Hash: sha1:338b75f42969fe7e364ec18ebce36d274e130109
+--! Previous: sha1:2a140cadb492f0c8a30319fcda343bebccad8c33
+--! Hash: sha1:40669cd59f95160ff4bbf787b83e335baab7820c
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a

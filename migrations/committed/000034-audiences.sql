@@ -1,5 +1,5 @@
---! Previous: sha1:338b75f42969fe7e364ec18ebce36d274e130109
---! Hash: sha1:1240521214cbde235344356e4240b539ebccffc1
+--! Previous: sha1:40669cd59f95160ff4bbf787b83e335baab7820c
+--! Hash: sha1:bb051b533578bb7a8306453f271c051eb8315889
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

@@ -1,5 +1,5 @@
---! Previous: sha1:1240521214cbde235344356e4240b539ebccffc1
---! Hash: sha1:e16405ba054621effa3d2c66a67f6e775bbd02f1
+--! Previous: sha1:bb051b533578bb7a8306453f271c051eb8315889
+--! Hash: sha1:20c30bca00d7f5deff6589e9c973a793595a1a31
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:e16405ba054621effa3d2c66a67f6e775bbd02f1
---! Hash: sha1:537c80aee8cf6407820e7d019fa9c9b658f42b3a
+--! Previous: sha1:20c30bca00d7f5deff6589e9c973a793595a1a31
+--! Hash: sha1:0e4bd1c4afc7167ea9ccc3aad49ef8b77a98f4e7
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between

@@ -1,5 +1,5 @@
---! Previous: sha1:537c80aee8cf6407820e7d019fa9c9b658f42b3a
---! Hash: sha1:530dad9f2ad2614711796a5a7a0121e07273e7e7
+--! Previous: sha1:0e4bd1c4afc7167ea9ccc3aad49ef8b77a98f4e7
+--! Hash: sha1:1e2ae1610c63ec25a58589d923c1c6abef174ae7
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

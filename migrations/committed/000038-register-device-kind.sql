@@ -1,5 +1,5 @@
---! Previous: sha1:530dad9f2ad2614711796a5a7a0121e07273e7e7
---! Hash: sha1:5b636361a108f32cdd80c8fbd57b6b3b1f6018d9
+--! Previous: sha1:1e2ae1610c63ec25a58589d923c1c6abef174ae7
+--! Hash: sha1:9b1750eb19f6ba69a251579727343b39e75d3b54
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

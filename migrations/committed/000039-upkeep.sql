@@ -1,5 +1,5 @@
---! Previous: sha1:5b636361a108f32cdd80c8fbd57b6b3b1f6018d9
---! Hash: sha1:f8ae6db825e2c34e77edf9e313faf50b798461d8
+--! Previous: sha1:9b1750eb19f6ba69a251579727343b39e75d3b54
+--! Hash: sha1:cc4a906a286a6d3099c354f84363a1efb698a973
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

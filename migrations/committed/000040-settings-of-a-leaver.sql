@@ -1,5 +1,5 @@
---! Previous: sha1:f8ae6db825e2c34e77edf9e313faf50b798461d8
---! Hash: sha1:a6c5304cc2b4a7d9acad22f3eb373d5e383d051d
+--! Previous: sha1:cc4a906a286a6d3099c354f84363a1efb698a973
+--! Hash: sha1:4ed53465033dc6fc28701728d2e76d703f241570
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

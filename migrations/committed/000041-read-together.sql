@@ -1,5 +1,5 @@
---! Previous: sha1:a6c5304cc2b4a7d9acad22f3eb373d5e383d051d
---! Hash: sha1:4be8dd9231560bade22ef140ef316a50db642b8d
+--! Previous: sha1:4ed53465033dc6fc28701728d2e76d703f241570
+--! Hash: sha1:41c797c5c36ae4293fefc8db9e27c1c1d5355610
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

@@ -1,5 +1,5 @@
---! Previous: sha1:4be8dd9231560bade22ef140ef316a50db642b8d
---! Hash: sha1:4ea3bfa8d37a9e0faca6d5dbd4888405784ae713
+--! Previous: sha1:41c797c5c36ae4293fefc8db9e27c1c1d5355610
+--! Hash: sha1:6b245c8ba0063e6ec276ed05dcb7612c2e33f789
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would

@@ -1,5 +1,5 @@
---! Previous: sha1:4ea3bfa8d37a9e0faca6d5dbd4888405784ae713
---! Hash: sha1:749efca580370d963a9ec228ccc552c782c6f9ac
+--! Previous: sha1:6b245c8ba0063e6ec276ed05dcb7612c2e33f789
+--! Hash: sha1:8b1b4d611972ce56e7d80ba30d83b6c7ef878697
 --! Message: yielding addresses
 
 -- An address is whose who proves it. An unproven one that stands in another account gives way, so that nobody

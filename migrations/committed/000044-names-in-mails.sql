@@ -1,5 +1,5 @@
---! Previous: sha1:749efca580370d963a9ec228ccc552c782c6f9ac
---! Hash: sha1:2f5aff1ba1a86bf6d16b8100445cb65a335f9799
+--! Previous: sha1:8b1b4d611972ce56e7d80ba30d83b6c7ef878697
+--! Hash: sha1:0963834a62327644105201b46b6db2edf8f4f3aa
 --! Message: names in mails
 
 -- Names and addresses go into mails: nothing in them may be read as more than a name or one address.
