@@ -10,10 +10,9 @@ export interface PoolOptions {
   logger: Logger;
   /** Statements go out without waiting for the answer of the one before. */
   pipeline?: boolean;
+  /** How long to wait for a connection, milliseconds; a request is UNAVAILABLE then. 2,000 unless told. */
+  acquireTimeout?: number;
 }
-
-/** How long a request waits for a connection, milliseconds; then it is UNAVAILABLE. */
-const ACQUIRE_TIMEOUT = 2000;
 
 /** A pool that outlives a restart of PostgreSQL: dead connections are replaced, never fatal. */
 export function createPool(options: PoolOptions): pg.Pool {
@@ -22,7 +21,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     connectionString: options.connectionString,
     max: options.max,
     application_name: options.applicationName,
-    connectionTimeoutMillis: ACQUIRE_TIMEOUT,
+    connectionTimeoutMillis: options.acquireTimeout ?? 2000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     pipeline: options.pipeline ?? false,

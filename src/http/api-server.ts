@@ -29,6 +29,8 @@ export interface ApiOptions {
   watch?: boolean;
   /** Connections at most; a test that wants them shared sets 2. */
   poolSize?: number;
+  /** Milliseconds to wait for one of them; a test on a busy machine gives it time. */
+  acquireTimeout?: number;
 }
 
 /** Client requests must come in within this, milliseconds (slow headers, slow bodies). */
@@ -46,6 +48,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     const pool = createPool({
       connectionString: authenticatorUrl,
       max: options.poolSize ?? 20,
+      ...(options.acquireTimeout === undefined ? {} : { acquireTimeout: options.acquireTimeout }),
       applicationName: "howdah api",
       logger,
       pipeline: true,

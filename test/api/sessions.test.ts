@@ -17,10 +17,11 @@ beforeAll(async () => {
 afterAll(() => api.stop());
 
 async function logIn(account: Account, deviceInfo = "Other"): Promise<string> {
-  const { data } = await api.graphql(
+  const { data, errors } = await api.graphql(
     "mutation ($input: LogInInput!) { logIn(input: $input) { tokens { accessToken } } }",
     { variables: { input: { identifier: account.email, password: PASSWORD, deviceInfo } } },
   );
+  if (errors.length > 0) throw new Error(JSON.stringify(errors));
   return data.logIn.tokens.accessToken;
 }
 const sessions = async (token: string) =>

@@ -50,6 +50,7 @@ export async function startTestApi(
   options: {
     environment?: NodeJS.ProcessEnv;
     poolSize?: number;
+    acquireTimeout?: number;
     logger?: Logger;
     /** Of another instance, which drops it in the end. */
     database?: TestDatabase;
@@ -74,6 +75,8 @@ export async function startTestApi(
     },
     logger: options.logger ?? pino({ level: "silent" }),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
+    // What is not about an exhausted pool is not to meet it on a machine that stands still for 2 s.
+    acquireTimeout: options.acquireTimeout ?? 30_000,
   });
 
   async function graphql(query: string, { token, variables, headers }: GraphQLOptions = {}) {
