@@ -1,5 +1,5 @@
 --! Previous: sha1:2a140cadb492f0c8a30319fcda343bebccad8c33
---! Hash: sha1:40669cd59f95160ff4bbf787b83e335baab7820c
+--! Hash: sha1:5b54fc2cbd95a0f8e64296d96d9554a2f84c824f
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a
@@ -15,6 +15,7 @@ create table app_private.delivery_batches (
   worker_id uuid,
   claimed_at timestamptz,
   fence int not null default 0,
+  answered int not null default 0,
   circuit_breaker_id int,
   created_at timestamptz not null default now(),
   constraint delivery_batches_pkey primary key (id),
@@ -33,6 +34,8 @@ comment on column app_private.delivery_batches.worker_id is
   'Who is sending it: its lease, which lasts as long as that worker''s heartbeat.';
 comment on column app_private.delivery_batches.fence is
   'Counts up with each claim: whoever lost the batch to another cannot write outcomes any more.';
+comment on column app_private.delivery_batches.answered is
+  'How many of it have an outcome already and are no part of it any more: the others were slower.';
 comment on column app_private.delivery_batches.circuit_breaker_id is
   'Set: held until an operator has decided whether these addresses are dead.';
 

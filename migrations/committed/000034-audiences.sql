@@ -1,5 +1,5 @@
---! Previous: sha1:40669cd59f95160ff4bbf787b83e335baab7820c
---! Hash: sha1:bb051b533578bb7a8306453f271c051eb8315889
+--! Previous: sha1:5b54fc2cbd95a0f8e64296d96d9554a2f84c824f
+--! Hash: sha1:2f46e9ad84f2a9f2a996b6b5771d2a0b0200f684
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

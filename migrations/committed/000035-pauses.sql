@@ -1,5 +1,5 @@
---! Previous: sha1:bb051b533578bb7a8306453f271c051eb8315889
---! Hash: sha1:20c30bca00d7f5deff6589e9c973a793595a1a31
+--! Previous: sha1:2f46e9ad84f2a9f2a996b6b5771d2a0b0200f684
+--! Hash: sha1:f77c5d9ad322213cb241d5254c470f29deb05954
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:20c30bca00d7f5deff6589e9c973a793595a1a31
---! Hash: sha1:0e4bd1c4afc7167ea9ccc3aad49ef8b77a98f4e7
+--! Previous: sha1:f77c5d9ad322213cb241d5254c470f29deb05954
+--! Hash: sha1:d5f469da9679805b7c832a173c61a151835120cc
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between
@@ -194,6 +194,8 @@ declare
   v_batch app_private.delivery_batches;
   v_notification app_public.notifications;
   v_breaker_id int;
+  v_ids bigint[];
+  v_left_ids bigint[];
   v_dead_ids bigint[];
   v_accepted int;
   v_answered int;
@@ -216,11 +218,18 @@ begin
   from app_public.notifications n where n.id = v_batch.notification_id;
 
   select
+    array_agg(o.id),
     array_agg(o.id) filter (where o.status = 'dead_address'),
     count(*) filter (where o.status = 'accepted'),
-    count(*) filter (where o.status <> 'queued')
-  into v_dead_ids, v_accepted, v_answered
-  from jsonb_populate_recordset(null::app_private.delivery_outcome, outcomes) o;
+    -- Of those that were written in parts, too.
+    v_batch.answered + count(*) filter (where o.status <> 'queued')
+  into v_ids, v_dead_ids, v_accepted, v_answered
+  from jsonb_populate_recordset(null::app_private.delivery_outcome, outcomes) o
+  -- An answer to this that was lost on its way makes the worker say all again.
+  where o.id = any (v_batch.delivery_ids);
+  v_left_ids := array(
+    select unnest(v_batch.delivery_ids) except select unnest(v_ids) order by 1
+  );
   if cardinality(v_dead_ids) > greatest(10, 0.2 * v_answered) then
     v_breaker_id := app_private.trip_circuit_breaker(v_batch.device_type, cardinality(v_dead_ids));
     alert := 'circuit_breaker';
@@ -233,7 +242,7 @@ begin
   for v_retry in
     select o.pause, o.error_code, max(o.retry_after) as retry_after, count(*) as deliveries
     from jsonb_populate_recordset(null::app_private.delivery_outcome, outcomes) o
-    where o.pause in ('project', 'platform', 'outage')
+    where o.id = any (v_ids) and o.pause in ('project', 'platform', 'outage')
     group by o.pause, o.error_code
   loop
     -- Only a quota is hit in the middle of a batch; else one that was accepted shows that all is well.
@@ -264,6 +273,7 @@ begin
           else o.status::text
         end as status
       from jsonb_populate_recordset(null::app_private.delivery_outcome, outcomes) o
+      where o.id = any (v_ids)
     ),
     recorded_delivery as (
       update app_public.notification_deliveries d
@@ -309,7 +319,7 @@ begin
       array_agg(d.id) as ids,
       max(d.next_attempt_at) as run_at
     from app_public.notification_deliveries d
-    where d.id = any (v_batch.delivery_ids)
+    where d.id = any (v_ids)
       and d.month = v_batch.month
       and d.status in ('retrying', 'queued', 'sending')
     group by d.status, d.error_code, d.next_attempt_at = 'infinity'
@@ -338,9 +348,15 @@ begin
       );
     end if;
   end loop;
-  delete from app_private.delivery_batches b where b.id = v_batch.id;
-  perform app_private.settle_notification(v_batch.notification_id);
+  if cardinality(v_left_ids) > 0 then
+    update app_private.delivery_batches b
+    set delivery_ids = v_left_ids, answered = v_answered
+    where b.id = v_batch.id;
+  else
+    delete from app_private.delivery_batches b where b.id = v_batch.id;
+    perform app_private.settle_notification(v_batch.notification_id);
+  end if;
 end;
 $$;
 comment on function app_private.record_batch(bigint, uuid, int, jsonb) is
-  'Writes the outcomes of a claimed batch (array of delivery_outcome) at once, marks dead devices, pauses what FCM wants paused and queues what is tried again. recorded: how many it took; alert: lost (another worker has the batch), circuit_breaker or FCM''s error code, for the log.';
+  'Writes outcomes of a claimed batch (array of delivery_outcome): of all of it, which ends it, or of those that are known. Marks dead devices, pauses what FCM wants paused and queues what is tried again. recorded: how many it took; alert: lost (another worker has the batch), circuit_breaker or FCM''s error code, for the log.';

@@ -1,5 +1,5 @@
---! Previous: sha1:0e4bd1c4afc7167ea9ccc3aad49ef8b77a98f4e7
---! Hash: sha1:1e2ae1610c63ec25a58589d923c1c6abef174ae7
+--! Previous: sha1:d5f469da9679805b7c832a173c61a151835120cc
+--! Hash: sha1:dbe11d0bd643ae0d589910076e32a27cbf579563
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

@@ -1,5 +1,5 @@
---! Previous: sha1:1e2ae1610c63ec25a58589d923c1c6abef174ae7
---! Hash: sha1:9b1750eb19f6ba69a251579727343b39e75d3b54
+--! Previous: sha1:dbe11d0bd643ae0d589910076e32a27cbf579563
+--! Hash: sha1:cc0c034d74a90f47bed93bda5157be8207eaabde
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

@@ -1,5 +1,5 @@
---! Previous: sha1:9b1750eb19f6ba69a251579727343b39e75d3b54
---! Hash: sha1:cc4a906a286a6d3099c354f84363a1efb698a973
+--! Previous: sha1:cc0c034d74a90f47bed93bda5157be8207eaabde
+--! Hash: sha1:a4e4e10ced81bbfc216a2de1b7daa3ae42a7e3a7
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

@@ -1,5 +1,5 @@
---! Previous: sha1:cc4a906a286a6d3099c354f84363a1efb698a973
---! Hash: sha1:4ed53465033dc6fc28701728d2e76d703f241570
+--! Previous: sha1:a4e4e10ced81bbfc216a2de1b7daa3ae42a7e3a7
+--! Hash: sha1:d8aa347a1662680d9d60db69e23b61652c15340b
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

@@ -1,5 +1,5 @@
---! Previous: sha1:4ed53465033dc6fc28701728d2e76d703f241570
---! Hash: sha1:41c797c5c36ae4293fefc8db9e27c1c1d5355610
+--! Previous: sha1:d8aa347a1662680d9d60db69e23b61652c15340b
+--! Hash: sha1:fb724521105d0d835661f85bbf6a0e0cddacb1fe
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

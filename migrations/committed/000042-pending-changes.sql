@@ -1,5 +1,5 @@
---! Previous: sha1:41c797c5c36ae4293fefc8db9e27c1c1d5355610
---! Hash: sha1:6b245c8ba0063e6ec276ed05dcb7612c2e33f789
+--! Previous: sha1:fb724521105d0d835661f85bbf6a0e0cddacb1fe
+--! Hash: sha1:a0cf9ca983fe2692e32113f442f505be58e55bfe
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would

@@ -1,5 +1,5 @@
---! Previous: sha1:6b245c8ba0063e6ec276ed05dcb7612c2e33f789
---! Hash: sha1:8b1b4d611972ce56e7d80ba30d83b6c7ef878697
+--! Previous: sha1:a0cf9ca983fe2692e32113f442f505be58e55bfe
+--! Hash: sha1:62ee3eac61444bec1444e44066e5c6adef753cdb
 --! Message: yielding addresses
 
 -- An address is whose who proves it. An unproven one that stands in another account gives way, so that nobody

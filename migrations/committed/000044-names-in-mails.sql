@@ -1,5 +1,5 @@
---! Previous: sha1:8b1b4d611972ce56e7d80ba30d83b6c7ef878697
---! Hash: sha1:0963834a62327644105201b46b6db2edf8f4f3aa
+--! Previous: sha1:62ee3eac61444bec1444e44066e5c6adef753cdb
+--! Hash: sha1:229d21b49fd77513a1e47c096b823eaac207da59
 --! Message: names in mails
 
 -- Names and addresses go into mails: nothing in them may be read as more than a name or one address.

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { TaskContext } from "../tasks/task.ts";
 import { type Address, buildMessage, type Notification } from "./message.ts";
-import { SOCKETS, sendMessage } from "./messaging.ts";
+import { sendMessage } from "./messaging.ts";
 import { type Outcome, outcomeOf, timedOut } from "./outcome.ts";
 
 /**
@@ -10,23 +10,29 @@ import { type Outcome, outcomeOf, timedOut } from "./outcome.ts";
  * what has no answer by then is unknown.
  */
 const BATCH_BUDGET = 60_000;
+/** What has been answered waits this long for the rest of its batch, milliseconds. */
+const RECORD_INTERVAL = 1000;
 /** How long to try to write outcomes, milliseconds; the heartbeat keeps the batch ours meanwhile. */
 const RECORD_PATIENCE = 120_000;
+
+type Delivery = Address & { id: number; attempts: number };
+type DeliveryOutcome = Outcome & { id: number };
 
 interface Claimed {
   fence: number | null;
   notification: Notification;
-  deliveries: (Address & { id: number; attempts: number })[];
+  deliveries: Delivery[];
 }
 
 type Context = Pick<
   TaskContext,
-  "pool" | "messaging" | "logger" | "workerId" | "batches" | "stopping" | "drained"
+  "pool" | "messaging" | "lanes" | "logger" | "workerId" | "batches" | "stopping" | "drained"
 >;
 
 /**
- * Claims a batch, sends it and writes all outcomes in one statement. When the worker is to stop,
- * what was not handed to FCM yet goes back, and what was is waited for.
+ * Claims a batch, sends it and writes the outcomes: in one statement where all is answered soon,
+ * else by the second. When the worker is to stop, what was not handed to FCM yet goes back, and what
+ * was is waited for.
  */
 export async function deliverBatch(batchId: number, context: Context): Promise<void> {
   const { pool, logger, workerId, batches } = context;
@@ -40,20 +46,22 @@ export async function deliverBatch(batchId: number, context: Context): Promise<v
     );
     const [claimed] = rows;
     if (!claimed || claimed.fence === null) return;
-    const outcomes = await send(claimed, context);
-    const { recorded, alert } = await record(pool, [
-      batchId,
-      workerId,
-      claimed.fence,
-      JSON.stringify(outcomes),
-    ]);
-    const about = {
-      notificationId: claimed.notification.id,
-      deliveries: outcomes.length,
-      recorded,
-    };
-    if (alert === null) logger.info(about, "pushes sent");
-    else logger.error({ ...about, alert }, ALERTS[alert] ?? "FCM refuses: sending is paused");
+    const about = { notificationId: claimed.notification.id, deliveries: 0, recorded: 0 };
+    await send(claimed, context, async (outcomes) => {
+      const { recorded, alert } = await record(pool, [
+        batchId,
+        workerId,
+        claimed.fence,
+        JSON.stringify(outcomes),
+      ]);
+      about.deliveries += outcomes.length;
+      about.recorded += recorded;
+      if (alert !== null) {
+        logger.error({ ...about, alert }, ALERTS[alert] ?? "FCM refuses: sending is paused");
+      }
+      return alert !== "lost";
+    });
+    logger.info(about, "pushes sent");
   } finally {
     batches.delete(batchId);
   }
@@ -64,41 +72,51 @@ const ALERTS: Readonly<Record<string, string>> = {
   circuit_breaker: "suspiciously many addresses seem dead: an operator has to decide",
 };
 
-/** One outcome for each delivery; `queued` for those that were not handed to FCM. */
-async function send({ notification, deliveries }: Claimed, context: Context) {
-  const { messaging, batches, stopping, drained } = context;
+/** Sends; `write` gets the outcome of each delivery once, and says whether the batch is still ours. */
+async function send(
+  { notification, deliveries }: Claimed,
+  { messaging, lanes, stopping, drained }: Context,
+  write: (outcomes: DeliveryOutcome[]) => Promise<boolean>,
+): Promise<void> {
   const now = new Date();
-  const outcomes = deliveries.map(({ id }): Outcome & { id: number } => ({ id, status: "queued" }));
-  let isOver = false;
-  let next = 0;
+  const inFlight = new Set<Delivery>();
+  const unsent = new Set(deliveries);
+  let answered: DeliveryOutcome[] = [];
+  const over = new AbortController();
+  const end = () => over.abort();
+  const timer = setTimeout(end, BATCH_BUDGET);
+  drained.addEventListener("abort", end);
 
-  async function lane(): Promise<void> {
-    while (next < deliveries.length && !stopping.aborted && !isOver) {
-      const index = next;
-      next += 1;
-      const delivery = deliveries[index] as Claimed["deliveries"][number];
-      const { id, attempts } = delivery;
-      outcomes[index] = { id, ...timedOut(attempts) };
-      const answered = await sendMessage(messaging, buildMessage(notification, delivery, now));
-      if (!isOver) outcomes[index] = { id, ...outcomeOf(answered, attempts) };
-    }
+  async function deliver(delivery: Delivery): Promise<void> {
+    unsent.delete(delivery);
+    inFlight.add(delivery);
+    const answer = await sendMessage(messaging, () => buildMessage(notification, delivery, now));
+    // What comes later has been written down as unknown.
+    if (over.signal.aborted) return;
+    inFlight.delete(delivery);
+    answered.push({ id: delivery.id, ...outcomeOf(answer, delivery.attempts) });
   }
 
-  const budget = new AbortController();
-  // As many messages at once as there are connections, shared with the other batches.
-  const lanes = Array.from(
-    { length: Math.min(Math.ceil(SOCKETS / batches.size), deliveries.length) },
-    lane,
-  );
-  await Promise.race([
-    Promise.all(lanes),
-    delay(BATCH_BUDGET, undefined, { signal: AbortSignal.any([budget.signal, drained]) }).catch(
-      () => undefined,
-    ),
-  ]);
-  isOver = true;
-  budget.abort();
-  return outcomes;
+  try {
+    void lanes.run(deliveries, deliver, AbortSignal.any([over.signal, stopping])).then(end);
+    for (;;) {
+      await delay(RECORD_INTERVAL, undefined, { signal: over.signal }).catch(() => undefined);
+      if (over.signal.aborted) break;
+      // Whether so many addresses can be dead is judged by the whole batch.
+      const outcomes = answered.filter(({ status }) => status !== "dead_address");
+      answered = answered.filter(({ status }) => status === "dead_address");
+      if (outcomes.length > 0 && !(await write(outcomes))) return;
+    }
+    await write([
+      ...answered,
+      ...[...inFlight].map(({ id, attempts }) => ({ id, ...timedOut(attempts) })),
+      ...[...unsent].map(({ id }) => ({ id, status: "queued" as const })),
+    ]);
+  } finally {
+    end();
+    clearTimeout(timer);
+    drained.removeEventListener("abort", end);
+  }
 }
 
 /**

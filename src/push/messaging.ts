@@ -52,12 +52,13 @@ export function createMessaging(config: MessagingConfig): {
 /** What FCM said of a message, or that nothing was heard. */
 export type Answered = { success: true; messageId: string } | { success: false; error: unknown };
 
-/** Sends one message; a refusal is an answer like any other. */
-export function sendMessage(messaging: Messaging, message: Message): Promise<Answered> {
-  return messaging.send(message).then(
-    (messageId) => ({ success: true, messageId }),
-    (error: unknown) => ({ success: false, error }),
-  );
+/** Sends one message; a refusal is an answer like any other, also where the message cannot be built. */
+export async function sendMessage(messaging: Messaging, build: () => Message): Promise<Answered> {
+  try {
+    return { success: true, messageId: await messaging.send(build()) };
+  } catch (error) {
+    return { success: false, error };
+  }
 }
 
 function credential(config: MessagingConfig): Credential {

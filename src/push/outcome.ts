@@ -86,7 +86,12 @@ const BAD_TOKEN = /registration token is not a valid|APNs device token is disabl
 
 /** Reads what FCM wrote, from where firebase-admin 14 keeps it. */
 function answerOf(error: unknown): Answer {
-  const { code = "unknown", httpResponse } = (error ?? {}) as {
+  const {
+    name = "unknown",
+    code = name,
+    httpResponse,
+  } = (error ?? {}) as {
+    name?: string;
     code?: string;
     httpResponse?: { status?: number; headers?: Record<string, unknown>; data?: unknown };
   };

@@ -5,12 +5,15 @@ import type { Logger } from "pino";
 import type { z } from "zod";
 import type { SendMail } from "../messages/mail.ts";
 import type { SendSms } from "../messages/sms.ts";
+import type { Lanes } from "../push/lanes.ts";
 
 /** What a task may use besides its payload. */
 export interface TaskContext {
   /** The owner's pool. */
   pool: Pool;
   messaging: Messaging;
+  /** In which the messages of all batches go out. */
+  lanes: Lanes;
   sendMail: SendMail;
   sendSms: SendSms;
   /** PUBLIC_URL, where links lead. */

@@ -10,7 +10,8 @@ import { createPool } from "../database/pool.ts";
 import { serveOps } from "../http/ops.ts";
 import { createSendMail } from "../messages/mail.ts";
 import { createSendSms } from "../messages/sms.ts";
-import { createMessaging } from "../push/messaging.ts";
+import { createLanes } from "../push/lanes.ts";
+import { createMessaging, SOCKETS } from "../push/messaging.ts";
 import { CRONTAB } from "./crontab.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import { loadTasks } from "./load-tasks.ts";
@@ -65,6 +66,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       taskList: await loadTasks({
         pool,
         messaging,
+        lanes: createLanes(SOCKETS),
         sendMail: createSendMail({ ...config, from: config.mailFrom }),
         sendSms: createSendSms({ ...config, webhook: config.smsWebhook }),
         publicUrl: config.publicUrl,

@@ -218,3 +218,25 @@ describe("FCM's answer", () => {
     ]);
   });
 });
+
+describe("a message that FCM does not answer", () => {
+  it("does not hold back the outcomes of its batch", async () => {
+    const user = await used.pushes.userWithDevices(
+      "hang",
+      ...Array.from({ length: 100 }, () => "phone"),
+    );
+    const id = await used.pushes.notify([user.id]);
+    const { deliveries } = await until(
+      () => used.pushes.ledger(id),
+      ({ deliveries }) => deliveries.filter(({ status }) => status === "accepted").length === 100,
+      10_000,
+    );
+    expect(deliveries[0]).toMatchObject({ status: "sending", attempts: 1 });
+  });
+
+  it("does not keep a later notification waiting", async () => {
+    const user = await used.pushes.userWithDevices("phone");
+    const id = await used.pushes.notify([user.id]);
+    expect((await used.pushes.settled(id)).status).toBe("sent");
+  });
+});

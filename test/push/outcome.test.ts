@@ -9,7 +9,10 @@ const used = useEmulator();
 /** What becomes of a delivery that the emulator answers so. */
 async function outcome(respond: Respond, address: object = { token: "a" }, retryAfter?: number) {
   used.emulator.faults.add({ respond, ...(retryAfter === undefined ? {} : { retryAfter }) });
-  return outcomeOf(await sendMessage(used.firebase.messaging, address as { token: string }), 1);
+  return outcomeOf(
+    await sendMessage(used.firebase.messaging, () => address as { token: string }),
+    1,
+  );
 }
 
 describe("the outcome of a delivery", () => {
@@ -42,7 +45,17 @@ describe("the outcome of a delivery", () => {
   });
 
   it("is failed for a payload that FCM refuses itself", async () => {
-    const answered = await sendMessage(used.firebase.messaging, { token: "a", data: { gcm: "x" } });
+    const answered = await sendMessage(used.firebase.messaging, () => ({
+      token: "a",
+      data: { gcm: "x" },
+    }));
     expect(outcomeOf(answered, 1)).toMatchObject({ status: "failed" });
+  });
+
+  it("is failed for a message that cannot even be built, so that the others of its batch go out", async () => {
+    const answered = await sendMessage(used.firebase.messaging, () => {
+      throw new TypeError("no such thing");
+    });
+    expect(outcomeOf(answered, 1)).toMatchObject({ status: "failed", error_code: "TypeError" });
   });
 });

@@ -1,0 +1,121 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createUser } from "../support/actors.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database.drop());
+
+interface Batch {
+  notificationId: number;
+  deliveryIds: number[];
+  /** What became of these deliveries of it. */
+  record(ids: number[], status: string): Promise<{ recorded: number; alert: string | null }>;
+  /** Ids of what is left of it; undefined once it is gone. */
+  left(): Promise<number[] | undefined>;
+  /** How many deliveries have which status. */
+  statuses(): Promise<Record<string, number>>;
+}
+
+/** A batch of so many deliveries to one user, claimed. */
+async function claimedBatch(size: number): Promise<Batch> {
+  const { owner } = database;
+  const user = await createUser(database);
+  await owner.query(
+    `insert into app_public.device_tokens (user_id, token, device_type)
+     select $1::int, 'batch-' || $1::int || '-' || n, 'web' from generate_series(1, $2) n`,
+    [user, size],
+  );
+  const notified = await owner.query("select id from app_private.notify($1, 'e', 'm')", [[user]]);
+  const notificationId = notified.rows[0].id;
+  await owner.query("select app_private.fan_out_notification($1, 10)", [notificationId]);
+  const { rows } = await owner.query(
+    "select id, delivery_ids from app_private.delivery_batches where notification_id = $1",
+    [notificationId],
+  );
+  const worker = randomUUID();
+  const claimed = await owner.query("select fence from app_private.claim_batch($1, $2)", [
+    rows[0].id,
+    worker,
+  ]);
+  return {
+    notificationId,
+    deliveryIds: rows[0].delivery_ids.map(Number),
+    async record(ids, status) {
+      const outcomes = ids.map((id) => ({ id, status, retry_after: 60 }));
+      const { rows: recorded } = await owner.query(
+        "select * from app_private.record_batch($1, $2, $3, $4)",
+        [rows[0].id, worker, claimed.rows[0].fence, JSON.stringify(outcomes)],
+      );
+      return recorded[0];
+    },
+    async left() {
+      const { rows: batches } = await owner.query(
+        "select delivery_ids from app_private.delivery_batches where id = $1",
+        [rows[0].id],
+      );
+      return batches[0]?.delivery_ids.map(Number);
+    },
+    async statuses() {
+      const { rows: counts } = await owner.query(
+        `select status, count(*)::int from app_public.notification_deliveries
+         where notification_id = $1 group by status`,
+        [notificationId],
+      );
+      return Object.fromEntries(counts.map(({ status, count }) => [status, count]));
+    },
+  };
+}
+
+describe("outcomes of a batch that are written in parts", () => {
+  it("leave the others to the worker, and the last part ends the batch", async () => {
+    const batch = await claimedBatch(5);
+    const [first, second, third, ...others] = batch.deliveryIds as [number, number, number];
+    expect(await batch.record([first, second], "accepted")).toEqual({ recorded: 2, alert: null });
+    expect(await batch.left()).toEqual([third, ...others]);
+    expect(await batch.statuses()).toEqual({ accepted: 2, sending: 3 });
+    expect(await batch.record([third], "retrying")).toEqual({ recorded: 1, alert: null });
+    expect(await batch.left()).toEqual(others);
+    expect(await batch.record(others, "accepted")).toEqual({ recorded: 2, alert: null });
+    expect(await batch.left()).toBeUndefined();
+    expect(await batch.statuses()).toEqual({ accepted: 4, retrying: 1 });
+  });
+
+  it("are written once, also where the worker did not hear that they are", async () => {
+    const batch = await claimedBatch(3);
+    const [first, second, third] = batch.deliveryIds as [number, number, number];
+    await batch.record([first], "retrying");
+    // Another batch has it now; what is said of it again is old.
+    await database.owner.query(
+      "update app_public.notification_deliveries set status = 'sending' where id = $1",
+      [first],
+    );
+    expect(await batch.record([first], "accepted")).toEqual({ recorded: 0, alert: null });
+    expect(await batch.statuses()).toEqual({ sending: 3 });
+    const { rows } = await database.owner.query(
+      "select answered from app_private.delivery_batches where delivery_ids @> array[$1::bigint]",
+      [second],
+    );
+    expect(rows).toEqual([{ answered: 1 }]);
+    expect(await batch.record([second, third], "accepted")).toMatchObject({ recorded: 2 });
+  });
+
+  it("are one batch to the circuit breaker: dead ones are a share of all of it", async () => {
+    const good = await claimedBatch(60);
+    await good.record(good.deliveryIds.slice(11), "accepted");
+    expect(await good.record(good.deliveryIds.slice(0, 11), "dead_address")).toEqual({
+      recorded: 11,
+      alert: null,
+    });
+    expect(await good.statuses()).toEqual({ accepted: 49, dead_address: 11 });
+    const bad = await claimedBatch(50);
+    await bad.record(bad.deliveryIds.slice(11), "accepted");
+    expect(await bad.record(bad.deliveryIds.slice(0, 11), "dead_address")).toEqual({
+      recorded: 11,
+      alert: "circuit_breaker",
+    });
+  });
+});
