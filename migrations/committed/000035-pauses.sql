@@ -1,5 +1,5 @@
---! Previous: sha1:2f46e9ad84f2a9f2a996b6b5771d2a0b0200f684
---! Hash: sha1:f77c5d9ad322213cb241d5254c470f29deb05954
+--! Previous: sha1:cd715fa798c2d23d4781bcb0d634114f4198bf76
+--! Hash: sha1:26820cfb19cea47c8767dee35bfd9c571913d36a
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

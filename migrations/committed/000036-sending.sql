@@ -1,5 +1,5 @@
---! Previous: sha1:f77c5d9ad322213cb241d5254c470f29deb05954
---! Hash: sha1:d5f469da9679805b7c832a173c61a151835120cc
+--! Previous: sha1:26820cfb19cea47c8767dee35bfd9c571913d36a
+--! Hash: sha1:d9e3f72d55ff61c8a508f7e87a0a24f1f559c5c6
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between
@@ -164,6 +164,8 @@ begin
     circuit_breaker_id = null
   where b.id = v_batch.id
   returning b.fence into fence;
+  -- Before it becomes JSON: a list may have 100,000 entries.
+  v_notification.users := null;
   notification := to_jsonb(v_notification) - 'users';
 end;
 $$;

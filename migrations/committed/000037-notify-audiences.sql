@@ -1,5 +1,5 @@
---! Previous: sha1:d5f469da9679805b7c832a173c61a151835120cc
---! Hash: sha1:dbe11d0bd643ae0d589910076e32a27cbf579563
+--! Previous: sha1:d9e3f72d55ff61c8a508f7e87a0a24f1f559c5c6
+--! Hash: sha1:d5f08f7b1ca6aa4725da91c33420309f626c2378
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

@@ -1,5 +1,5 @@
---! Previous: sha1:dbe11d0bd643ae0d589910076e32a27cbf579563
---! Hash: sha1:cc0c034d74a90f47bed93bda5157be8207eaabde
+--! Previous: sha1:d5f08f7b1ca6aa4725da91c33420309f626c2378
+--! Hash: sha1:a1f938ea05956a1f2ff11406a519754ba750f1f1
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

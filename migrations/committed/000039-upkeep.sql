@@ -1,5 +1,5 @@
---! Previous: sha1:cc0c034d74a90f47bed93bda5157be8207eaabde
---! Hash: sha1:a4e4e10ced81bbfc216a2de1b7daa3ae42a7e3a7
+--! Previous: sha1:a1f938ea05956a1f2ff11406a519754ba750f1f1
+--! Hash: sha1:00c73142f92ebb8281fa6b151185b1264f7fd7e0
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

@@ -1,5 +1,5 @@
---! Previous: sha1:a4e4e10ced81bbfc216a2de1b7daa3ae42a7e3a7
---! Hash: sha1:d8aa347a1662680d9d60db69e23b61652c15340b
+--! Previous: sha1:00c73142f92ebb8281fa6b151185b1264f7fd7e0
+--! Hash: sha1:bea3c0df422323faf47c2dd794e82fb6867c5751
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

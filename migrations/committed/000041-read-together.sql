@@ -1,5 +1,5 @@
---! Previous: sha1:d8aa347a1662680d9d60db69e23b61652c15340b
---! Hash: sha1:fb724521105d0d835661f85bbf6a0e0cddacb1fe
+--! Previous: sha1:bea3c0df422323faf47c2dd794e82fb6867c5751
+--! Hash: sha1:b6a67dd7ac4739c3f76ae2b4a0e506a4c517ef71
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

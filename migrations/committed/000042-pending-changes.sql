@@ -1,5 +1,5 @@
---! Previous: sha1:fb724521105d0d835661f85bbf6a0e0cddacb1fe
---! Hash: sha1:a0cf9ca983fe2692e32113f442f505be58e55bfe
+--! Previous: sha1:b6a67dd7ac4739c3f76ae2b4a0e506a4c517ef71
+--! Hash: sha1:23fdba5f5c9b682f0b98d69c98c6234dd60a8443
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would

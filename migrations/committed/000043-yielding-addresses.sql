@@ -1,5 +1,5 @@
---! Previous: sha1:a0cf9ca983fe2692e32113f442f505be58e55bfe
---! Hash: sha1:62ee3eac61444bec1444e44066e5c6adef753cdb
+--! Previous: sha1:23fdba5f5c9b682f0b98d69c98c6234dd60a8443
+--! Hash: sha1:7a8a670ce25c7671f23402300afde7d5f818e2bc
 --! Message: yielding addresses
 
 -- An address is whose who proves it. An unproven one that stands in another account gives way, so that nobody

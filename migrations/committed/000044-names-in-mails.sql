@@ -1,5 +1,5 @@
---! Previous: sha1:62ee3eac61444bec1444e44066e5c6adef753cdb
---! Hash: sha1:229d21b49fd77513a1e47c096b823eaac207da59
+--! Previous: sha1:7a8a670ce25c7671f23402300afde7d5f818e2bc
+--! Hash: sha1:71d76594d39a80159b44d35931fb6fa3ff91466d
 --! Message: names in mails
 
 -- Names and addresses go into mails: nothing in them may be read as more than a name or one address.

@@ -183,6 +183,31 @@ describe("the fan-out", () => {
     expect(counts).toEqual([{ recipients: 25, deliveries: 25, queued: 25 }]);
   });
 
+  it("sends one push to a phone that changes hands between two chunks", async () => {
+    const [first, second] = [await createUser(database), await createUser(database)];
+    await database.owner.query(
+      "insert into app_public.device_tokens (user_id, token, device_type) values ($1, 'moves', 'ios')",
+      [first],
+    );
+    const { rows } = await database.owner.query(
+      "select id from app_private.notify($1, 'test.event', 'Hello')",
+      [[first, second]],
+    );
+    const step = () =>
+      database.owner.query("select app_private.fan_out_notification($1, 1)", [rows[0].id]);
+    await step();
+    await database.owner.query(
+      "update app_public.device_tokens set user_id = $1 where token = 'moves'",
+      [second],
+    );
+    await step();
+    const { rows: deliveries } = await database.owner.query(
+      "select user_id from app_public.notification_deliveries where notification_id = $1",
+      [rows[0].id],
+    );
+    expect(deliveries).toEqual([{ user_id: first }]);
+  });
+
   it("of two claims of one batch at once one gets it, until its worker dies", async () => {
     const id = await notificationToMany();
     await database.owner.query("select app_private.fan_out_notification($1, 100)", [id]);
