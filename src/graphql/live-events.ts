@@ -1,17 +1,16 @@
 import pg from "pg";
 import type { Logger } from "pino";
 import { ApiError } from "../errors.ts";
+import { createEventQueue, type EventQueue } from "./event-queue.ts";
 
 /** The one channel of app_hidden.publish (migration 000010). */
 const CHANNEL = "howdah_live";
-/** A subscriber that lets so many events wait is too slow, and is told so. */
-const MAX_QUEUED_EVENTS = 1000;
 const FIRST_RETRY = 100;
 const LAST_RETRY = 10_000;
 
 interface LiveEvent {
   topic: string;
-  keys: number[];
+  keys: (number | string)[];
   payload: object;
 }
 
@@ -35,7 +34,7 @@ export async function openLiveEvents(options: {
   logger: Logger;
 }): Promise<LiveEvents> {
   const { connectionString, logger } = options;
-  const subscribers = new Map<string | number, Set<Subscriber>>();
+  const subscribers = new Map<string | number, Set<EventQueue<object>>>();
   let standing = Promise.withResolvers<void>();
   let client: pg.Client | undefined;
   let closed = false;
@@ -104,7 +103,7 @@ export async function openLiveEvents(options: {
       if (!client) throw new ApiError("UNAVAILABLE", "Live events are interrupted; try again.");
       const set = subscribers.get(topic) ?? new Set();
       subscribers.set(topic, set);
-      const subscriber = createSubscriber(() => {
+      const subscriber = createEventQueue<object>(() => {
         set.delete(subscriber);
         if (set.size === 0 && subscribers.get(topic) === set) subscribers.delete(topic);
       });
@@ -133,74 +132,4 @@ function parseEvent(payload: string | undefined): LiveEvent | undefined {
   } catch {
     return undefined;
   }
-}
-
-interface Subscriber {
-  iterator: AsyncIterableIterator<object>;
-  push(payload: object): void;
-  fail(error: Error): void;
-  end(): void;
-}
-
-type Waiting = {
-  resolve(result: IteratorResult<object>): void;
-  reject(error: Error): void;
-};
-
-function createSubscriber(onEnd: () => void): Subscriber {
-  const queue: object[] = [];
-  const waiting: Waiting[] = [];
-  let ended: { error?: Error } | undefined;
-
-  function finish(error?: Error): void {
-    if (ended) return;
-    ended = error ? { error } : {};
-    onEnd();
-    for (const { resolve, reject } of waiting.splice(0)) {
-      if (error) reject(error);
-      else resolve({ done: true, value: undefined });
-    }
-  }
-
-  const iterator: AsyncIterableIterator<object> = {
-    [Symbol.asyncIterator]: () => iterator,
-    async next() {
-      const value = queue.shift();
-      if (value) return { done: false, value };
-      if (!ended) return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
-      const { error } = ended;
-      ended = {};
-      if (error) throw error;
-      return { done: true, value: undefined };
-    },
-    async return() {
-      queue.length = 0;
-      finish();
-      return { done: true, value: undefined };
-    },
-    async throw(error) {
-      finish(error);
-      throw error;
-    },
-  };
-
-  return {
-    iterator,
-    push(payload) {
-      if (ended) return;
-      const first = waiting.shift();
-      if (first) return first.resolve({ done: false, value: payload });
-      if (queue.length >= MAX_QUEUED_EVENTS) {
-        queue.length = 0;
-        return finish(
-          new ApiError("UNAVAILABLE", "This subscriber is too slow; events were dropped.", {
-            hint: "Subscribe again, then fetch again.",
-          }),
-        );
-      }
-      queue.push(payload);
-    },
-    fail: (error) => finish(error),
-    end: () => finish(),
-  };
 }

@@ -17,6 +17,8 @@ import { createErrorMask } from "./errors.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
 import { InboxPlugin } from "./inbox-plugin.ts";
 import type { LiveEvents } from "./live-events.ts";
+import { createLiveTables } from "./live-tables.ts";
+import { LiveTablesPlugin } from "./live-tables-plugin.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
@@ -82,6 +84,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       SendNotificationPlugin,
       UpdateMePlugin,
       InboxPlugin,
+      LiveTablesPlugin,
       constraints.plugin,
       createResponsePlugin({ pool, verified, suggestions: options.graphiql }),
     ],
@@ -96,7 +99,11 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       connectionFilterComputedColumns: false,
     },
     grafast: {
-      context: createRequestContext({ ...options, verified }),
+      context: createRequestContext({
+        ...options,
+        liveTables: createLiveTables(options),
+        verified,
+      }),
     },
     grafserv: {
       graphqlPath: "/graphql",

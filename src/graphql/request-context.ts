@@ -10,6 +10,7 @@ import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
 import { verifySession } from "../database/adaptor.ts";
 import type { LiveEvents } from "./live-events.ts";
+import type { LiveTables } from "./live-tables.ts";
 
 declare global {
   namespace Grafast {
@@ -19,6 +20,7 @@ declare global {
       credentials: Credentials;
       signIn: SignIn;
       liveEvents: LiveEvents;
+      liveTables: LiveTables;
       /** Asks whether the session of this request lives. */
       verifySession(): Promise<void>;
       /** Asks once whether the session of this request lives, where no transaction has yet. */
@@ -46,6 +48,7 @@ export function createRequestContext(options: {
   credentials: Credentials;
   signIn: SignIn;
   liveEvents: LiveEvents;
+  liveTables: LiveTables;
   rateLimitFactor: number;
   /** Proxies whose X-Forwarded-For is believed; over HTTP Express knows. */
   trustProxy: number;
@@ -53,7 +56,8 @@ export function createRequestContext(options: {
   /** The settings of requests whose session is known to live. */
   verified: WeakSet<object>;
 }) {
-  const { accessTokens, liveEvents, rateLimitFactor, trustProxy, pool, verified } = options;
+  const { accessTokens, liveEvents, liveTables, rateLimitFactor, trustProxy, pool, verified } =
+    options;
   const { accounts, credentials, signIn } = options;
   return (request: Partial<Grafast.RequestContext>): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens, trustProxy);
@@ -79,6 +83,7 @@ export function createRequestContext(options: {
       credentials,
       signIn,
       liveEvents,
+      liveTables,
       verifySession: verifyNow,
       ensureSession,
       pgSettings,

@@ -36,6 +36,9 @@ const PORT_ATTEMPTS = 5;
 const BACKENDS_PATIENCE = 15_000;
 const POLL_INTERVAL = 50;
 
+/** What a server that is still going away makes the next one say. */
+const PASSING = /shared memory block .* still in use|lock file "postmaster.pid" already exists/;
+
 const DEFAULTS = {
   shared_buffers: "128MB",
   max_connections: "200",
@@ -149,7 +152,8 @@ async function startOnFreePort(
       if (/Address already in use/.test(message) && attempt < PORT_ATTEMPTS) {
         attempt += 1;
         port = await freePort(0);
-      } else if (/shared memory block .* still in use/.test(message) && Date.now() < deadline) {
+      } else if (PASSING.test(message) && Date.now() < deadline) {
+        // Whoever watches a server whose owner is gone is about to stop it.
         await delay(POLL_INTERVAL);
       } else {
         throw new Error(`the embedded PostgreSQL did not start:\n${message}`, { cause: error });

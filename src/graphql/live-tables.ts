@@ -1,0 +1,209 @@
+import type { Pool } from "pg";
+import type { Logger } from "pino";
+import type { Identity } from "../auth/access-tokens.ts";
+import type { RequestSettings } from "../database/adaptor.ts";
+import { ApiError } from "../errors.ts";
+import { UNAVAILABLE_MESSAGE } from "./errors.ts";
+import { createEventQueue, type EventQueue } from "./event-queue.ts";
+import type { LiveEvents } from "./live-events.ts";
+
+/** Changes that are judged in one statement. */
+const MAX_BATCH = 100;
+
+type Columns = Record<string, unknown>;
+
+/** What app_private.tg__publish_changes tells of a row. */
+interface Change {
+  op: "INSERT" | "UPDATE" | "DELETE";
+  id: unknown;
+  /** Absent where they were too long to be told. */
+  before?: Columns;
+  after?: Columns;
+}
+
+/** What a subscriber gets: which row, to be read again under their own policies. */
+export interface LiveChange {
+  /** Null in the initial event. */
+  operation: Change["op"] | null;
+  id: unknown;
+}
+
+export interface LiveRequest {
+  /** As `schema.table`. */
+  table: string;
+  identity: Identity;
+  /** Columns and the values that a row must have, before the change or after it. */
+  matches: Columns;
+  /** Comes first and at once: the subscription is in force. */
+  initial?: LiveChange;
+}
+
+/** Changes of tables with the tag @live, each told to those who may read the row. */
+export interface LiveTables {
+  /** @throws {ApiError} UNAUTHENTICATED, FORBIDDEN, UNAVAILABLE */
+  subscribe(request: LiveRequest): Promise<AsyncIterableIterator<LiveChange>>;
+}
+
+interface Subscriber {
+  /** The same for all who are the same to every policy. */
+  viewer: string;
+  settings: RequestSettings;
+  matches: [string, unknown][];
+  queue: EventQueue<LiveChange>;
+}
+
+interface Table {
+  name: string;
+  subscribers: Set<Subscriber>;
+  pending: { change: Change; subscribers: Subscriber[] }[];
+  judging: boolean;
+}
+
+type Verdict = "seen" | "gone" | "hidden" | "forbidden" | "ended";
+
+export function createLiveTables(options: {
+  pool: Pool;
+  liveEvents: LiveEvents;
+  logger: Logger;
+}): LiveTables {
+  const { pool, liveEvents, logger } = options;
+  const tables = new Map<string, Table>();
+
+  /** One topic of this process's LISTEN connection for each table that somebody looks at. */
+  function tableOf(name: string): Table {
+    const known = tables.get(name);
+    if (known) return known;
+    const events = liveEvents.subscribe(`changes:${name}`);
+    const table: Table = { name, subscribers: new Set(), pending: [], judging: false };
+    tables.set(name, table);
+    void follow(table, events as AsyncIterableIterator<Change[]>);
+    return table;
+  }
+
+  async function follow(table: Table, events: AsyncIterableIterator<Change[]>): Promise<void> {
+    let reason: Error | undefined;
+    try {
+      for await (const changes of events) {
+        for (const change of changes) {
+          const subscribers = [...table.subscribers].filter(({ matches }) => fits(change, matches));
+          if (subscribers.length > 0) table.pending.push({ change, subscribers });
+        }
+        void judge(table);
+      }
+    } catch (error) {
+      reason = error as Error;
+    }
+    tables.delete(table.name);
+    for (const { queue } of [...table.subscribers]) {
+      if (reason) queue.fail(reason);
+      else queue.end();
+    }
+  }
+
+  /** One statement at a time and table, so that everybody is told in order. */
+  async function judge(table: Table): Promise<void> {
+    if (table.judging) return;
+    table.judging = true;
+    while (table.pending.length > 0) {
+      const batch = table.pending.splice(0, MAX_BATCH);
+      const viewers = new Map<string, { settings: RequestSettings; position: number }>();
+      for (const { viewer, settings } of batch.flatMap(({ subscribers }) => subscribers)) {
+        if (!viewers.has(viewer)) viewers.set(viewer, { settings, position: viewers.size });
+      }
+      try {
+        const { rows } = await pool.query<{ verdicts: Verdict[][] }>({
+          name: "judge_changes",
+          text: "select app_private.judge_changes($1, $2::jsonb, $3::jsonb) as verdicts",
+          values: [
+            table.name,
+            JSON.stringify(batch.map(({ change }) => change)),
+            JSON.stringify([...viewers.values()].map(({ settings }) => settings)),
+          ],
+        });
+        const verdicts = rows[0]?.verdicts ?? [];
+        for (const [index, { change, subscribers }] of batch.entries()) {
+          for (const subscriber of subscribers) {
+            const position = viewers.get(subscriber.viewer)?.position as number;
+            tell(subscriber, change, verdicts[position]?.[index]);
+          }
+        }
+      } catch (error) {
+        logger.warn(
+          { error: (error as Error).message, table: table.name },
+          "changes were not told",
+        );
+        for (const { queue } of batch.flatMap(({ subscribers }) => subscribers)) {
+          queue.fail(
+            new ApiError("UNAVAILABLE", UNAVAILABLE_MESSAGE, {
+              hint: "Subscribe again, then fetch again.",
+            }),
+          );
+        }
+      }
+    }
+    table.judging = false;
+  }
+
+  return {
+    async subscribe({ table: name, identity, matches, initial }) {
+      const { settings } = identity;
+      const table = tableOf(name);
+      const queue = createEventQueue<LiveChange>(() => table.subscribers.delete(subscriber));
+      const subscriber: Subscriber = {
+        viewer: `${settings.role} ${identity.userId} ${identity.sessionId}`,
+        settings,
+        matches: Object.entries(matches).filter(([, value]) => value != null),
+        queue,
+      };
+      // Before the right is asked about, which takes a moment: no change is missed.
+      table.subscribers.add(subscriber);
+      if (initial) queue.push(initial);
+      if (!(await mayRead(pool, name, settings.role as string))) {
+        queue.end();
+        throw forbidden(settings.role as string);
+      }
+      return queue.iterator;
+    },
+  };
+}
+
+async function mayRead(pool: Pool, table: string, role: string): Promise<boolean> {
+  const { rows } = await pool.query<{ may: boolean }>({
+    name: "may_read",
+    text: "select app_private.reading_rule($1, $2) is not null as may",
+    values: [table, role],
+  });
+  return rows[0]?.may ?? false;
+}
+
+function fits({ before, after }: Change, matches: [string, unknown][]): boolean {
+  // What was too long to be told fits everybody: who may read it is judged after this.
+  if (!before && !after) return true;
+  return matches.every(([column, value]) =>
+    [before, after].some((row) => row !== undefined && String(row[column]) === String(value)),
+  );
+}
+
+function tell({ queue, settings }: Subscriber, change: Change, verdict: Verdict | undefined): void {
+  switch (verdict) {
+    case "seen":
+      queue.push({ operation: change.op, id: change.id });
+      break;
+    case "gone":
+      queue.push({ operation: "DELETE", id: change.id });
+      break;
+    case "forbidden":
+      queue.fail(forbidden(settings.role as string));
+      break;
+    case "ended":
+      queue.fail(
+        new ApiError("SESSION_REVOKED", "This session has ended.", { hint: "Log in again." }),
+      );
+  }
+}
+
+function forbidden(role: string): ApiError {
+  return role === "howdah_anonymous"
+    ? new ApiError("UNAUTHENTICATED", "Log in first.")
+    : new ApiError("FORBIDDEN", "You may not read this.");
+}
