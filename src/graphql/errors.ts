@@ -133,7 +133,15 @@ function ofConnection(error: Partial<Error>): Description | undefined {
 
 /** grafast and PostGraphile say these in words only. */
 function ofPlan(error: Error): Description | undefined {
-  if (isSafeError(error)) return described("BAD_USER_INPUT", error.message);
+  if (/^(Operation took too long to plan|Execution timeout exceeded)/.test(error.message)) {
+    return described("TOO_COMPLEX", "This request takes too long.", {
+      hint: "Ask for less at a time.",
+    });
+  }
+  if (isSafeError(error)) {
+    const { code = "BAD_USER_INPUT", hint } = (error.extensions ?? {}) as Partial<ErrorExtensions>;
+    return described(code, error.message, hint === undefined ? {} : { hint });
+  }
   if (/^No values were deleted/.test(error.message)) {
     return described("NOT_FOUND", NO_SUCH_ROW);
   }

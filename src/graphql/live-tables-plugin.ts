@@ -1,6 +1,6 @@
-import { parse } from "graphql";
 import type { PgCodecWithAttributes, PgResource } from "postgraphile/@dataplan/pg";
 import { access, context, lambda, listen, object, type Step } from "postgraphile/grafast";
+import { parse } from "postgraphile/graphql";
 import { extendSchema } from "postgraphile/utils";
 import type { Identity } from "../auth/access-tokens.ts";
 

@@ -1,8 +1,8 @@
 import { type FieldArg, lambda, type Step } from "postgraphile/grafast";
 import { ApiError } from "../errors.ts";
 
-const DEFAULT_PAGE = 20;
-const MAX_PAGE = 100;
+export const DEFAULT_PAGE = 20;
+export const MAX_PAGE = 100;
 const MAX_OFFSET = 2 ** 31 - 1;
 
 /**

@@ -16,6 +16,7 @@ import { CredentialsPlugin } from "./credentials-plugin.ts";
 import { createErrorMask } from "./errors.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
 import { InboxPlugin } from "./inbox-plugin.ts";
+import { createLimitsPlugin } from "./limits.ts";
 import type { LiveEvents } from "./live-events.ts";
 import { createLiveTables } from "./live-tables.ts";
 import { LiveTablesPlugin } from "./live-tables-plugin.ts";
@@ -45,6 +46,10 @@ export interface PresetOptions {
 
 /** Longest request body, bytes. */
 export const MAX_REQUEST_LENGTH = 100_000;
+
+/** Milliseconds for an operation that passed the limits; more is TOO_COMPLEX. */
+const PLANNING_TIMEOUT = 1000;
+const EXECUTION_TIMEOUT = 30_000;
 
 /** PostGraphile as Howdah serves it: what is exposed is decided in SQL, how it looks is decided here. */
 export function createPreset(options: PresetOptions): GraphileConfig.Preset {
@@ -86,6 +91,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       InboxPlugin,
       LiveTablesPlugin,
       constraints.plugin,
+      createLimitsPlugin(),
       createResponsePlugin({ pool, verified, suggestions: options.graphiql }),
     ],
     disablePlugins: LEFT_OUT,
@@ -99,6 +105,8 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       connectionFilterComputedColumns: false,
     },
     grafast: {
+      // Beyond the limits on what may be asked; the database has its own (roles.sql).
+      timeouts: { planning: PLANNING_TIMEOUT, execution: EXECUTION_TIMEOUT },
       context: createRequestContext({
         ...options,
         liveTables: createLiveTables(options),

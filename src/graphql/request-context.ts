@@ -3,12 +3,13 @@ import "postgraphile/adaptors/pg";
 import "postgraphile/grafserv/express/v4";
 import type { Request } from "express";
 import type { Pool } from "pg";
-import proxyAddr from "proxy-addr";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import type { Accounts, Client } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
 import { verifySession } from "../database/adaptor.ts";
+import { clientAddress } from "../http/client-address.ts";
+import { createDemand, type Demand, paced } from "./demand.ts";
 import type { LiveEvents } from "./live-events.ts";
 import type { LiveTables } from "./live-tables.ts";
 
@@ -19,8 +20,10 @@ declare global {
       accounts: Accounts;
       credentials: Credentials;
       signIn: SignIn;
-      liveEvents: LiveEvents;
+      liveEvents: Pick<LiveEvents, "subscribe">;
       liveTables: LiveTables;
+      /** Of the client of a subscription, for more results. */
+      demand: Demand;
       /** Asks whether the session of this request lives. */
       verifySession(): Promise<void>;
       /** Asks once whether the session of this request lives, where no transaction has yet. */
@@ -76,14 +79,18 @@ export function createRequestContext(options: {
       if (!verified.has(identity.settings)) await verifyNow();
     };
     const { settings: pgSettings } = identity;
+    const demand = createDemand();
     return {
       identity,
       client,
       accounts,
       credentials,
       signIn,
-      liveEvents,
-      liveTables,
+      liveEvents: { subscribe: (topic) => paced(liveEvents.subscribe(topic), demand) },
+      liveTables: {
+        subscribe: async (request) => paced(await liveTables.subscribe(request), demand),
+      },
+      demand,
       verifySession: verifyNow,
       ensureSession,
       pgSettings,
@@ -106,7 +113,7 @@ function who(
   return {
     identity: accessTokens.authenticate(ws.normalizedConnectionParams?.authorization),
     client: {
-      ip: ws.request && proxyAddr(ws.request, (_address, hop) => hop < trustProxy),
+      ip: ws.request && clientAddress(ws.request, trustProxy),
       userAgent: ws.request?.headers["user-agent"],
     },
   };

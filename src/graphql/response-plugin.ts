@@ -4,7 +4,7 @@ import type { Result } from "postgraphile/grafserv";
 import { type RequestSettings, verifySession } from "../database/adaptor.ts";
 import { UNAVAILABLE_MESSAGE } from "./errors.ts";
 
-type ErrorJson = { message: string; extensions?: { code?: string } };
+type ErrorJson = { message: string; extensions?: { code?: string; statusCode?: number } };
 type ResponseJson = { errors?: ErrorJson[]; data?: unknown };
 
 /**
@@ -31,7 +31,8 @@ export function createResponsePlugin(options: {
           const body = result.json as ResponseJson;
           for (const error of body.errors ?? []) {
             // What comes without a code was refused before the mask: syntax, validation, HTTP.
-            error.extensions = { code: "BAD_USER_INPUT", ...error.extensions };
+            const { statusCode, ...extensions } = error.extensions ?? {};
+            error.extensions = { code: "BAD_USER_INPUT", ...extensions };
             if (!suggestions) error.message = error.message.replace(/ Did you mean .*\?$/s, "");
           }
           if (!settings?.["jwt.claims.session_id"]) return result;

@@ -105,6 +105,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       accessTokens,
       pool,
       liveEvents,
+      trustProxy: config.api.trustProxy || 0,
+      rateLimitFactor: config.rateLimitFactor,
       allowedOrigins: webSocketOrigins(config, port),
     });
     stack.defer(() => webSockets.close());

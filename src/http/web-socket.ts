@@ -1,14 +1,18 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Context } from "graphql-ws";
+import type { Context, OperationResult } from "graphql-ws";
 import { type Extra, useServer } from "graphql-ws/use/ws";
 import type { Pool } from "pg";
 import { type GrafservBase, makeGraphQLWSConfig } from "postgraphile/grafserv";
+import { GraphQLError } from "postgraphile/graphql";
 import { WebSocketServer } from "ws";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
+import { ApiError } from "../errors.ts";
+import type { Demand } from "../graphql/demand.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
+import { clientAddress } from "./client-address.ts";
 
 export interface WebSocketOptions {
   server: Server;
@@ -16,9 +20,17 @@ export interface WebSocketOptions {
   accessTokens: AccessTokens;
   pool: Pool;
   liveEvents: LiveEvents;
+  /** Hops whose X-Forwarded-For is believed. */
+  trustProxy: number;
+  rateLimitFactor: number;
   /** Origins that a browser may connect from; a client without an Origin is no browser. */
   allowedOrigins: string[];
 }
+
+/** Open sockets of one user; of one address, for those who are not logged in. */
+const MAX_SOCKETS = 100;
+/** Operations that are under way on one socket. */
+const MAX_OPERATIONS = 100;
 
 /**
  * GraphQL over WebSocket (`graphql-transport-ws`) on /graphql. The token comes in
@@ -32,13 +44,36 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
     handleProtocols: (protocols) =>
       protocols.has("graphql-transport-ws") ? "graphql-transport-ws" : false,
   });
+  const config = makeGraphQLWSConfig(grafserv);
+  const maxSockets = Math.ceil(MAX_SOCKETS * options.rateLimitFactor);
+  const socketsOf = new Map<string, number>();
   const graphql = useServer(
     {
-      ...makeGraphQLWSConfig(grafserv),
+      ...config,
+      async onSubscribe(context, id, payload) {
+        if (Object.keys(context.subscriptions).length > MAX_OPERATIONS) {
+          return [tooMany(`${MAX_OPERATIONS} operations at once are allowed on a connection.`)];
+        }
+        return config.onSubscribe?.(context, id, payload);
+      },
+      async subscribe(args) {
+        const results = (await config.subscribe?.(args)) as Awaited<OperationResult>;
+        const { demand } = args.contextValue as Grafast.Context;
+        return Symbol.asyncIterator in results ? onDemand(results, demand) : results;
+      },
       connectionInitWaitTimeout: 10_000,
       onConnect: async ({ connectionParams, extra }: Context<Record<string, unknown>, Extra>) => {
         try {
           const identity = accessTokens.authenticate(authorizationOf(connectionParams));
+          const owner =
+            identity.userId === undefined
+              ? clientAddress(extra.request, options.trustProxy)
+              : `user ${identity.userId}`;
+          if (!countSocket(socketsOf, owner, extra.socket, maxSockets)) {
+            // 1013, try again later: it is not the token's fault.
+            extra.socket.close(1013, `${maxSockets} connections at once are allowed.`);
+            return true;
+          }
           // Watched before it is asked about: an end between the two is not missed.
           closeWithSession(extra.socket, identity, options);
           if (identity.sessionId !== undefined) await verifySession(pool, identity.settings);
@@ -71,6 +106,48 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
       await graphql.dispose();
     },
   };
+}
+
+/** The same results; the source hears of each that is asked for. */
+function onDemand<T>(results: AsyncIterable<T>, demand: Demand): AsyncIterableIterator<T> {
+  const source = results[Symbol.asyncIterator]();
+  const iterator: AsyncIterableIterator<T> = {
+    [Symbol.asyncIterator]: () => iterator,
+    next() {
+      demand.add();
+      return source.next();
+    },
+    return: async (value) =>
+      (await source.return?.(value)) ?? { done: true, value: undefined as never },
+    throw: async (error) => {
+      await source.throw?.(error);
+      throw error;
+    },
+  };
+  return iterator;
+}
+
+/** Whether there may be one more. */
+function countSocket(
+  socketsOf: Map<string, number>,
+  owner: string,
+  socket: Extra["socket"],
+  most: number,
+): boolean {
+  const count = socketsOf.get(owner) ?? 0;
+  if (count >= most) return false;
+  socketsOf.set(owner, count + 1);
+  socket.once("close", () => {
+    const left = (socketsOf.get(owner) ?? 1) - 1;
+    if (left === 0) socketsOf.delete(owner);
+    else socketsOf.set(owner, left);
+  });
+  return true;
+}
+
+function tooMany(message: string): GraphQLError {
+  const refusal = new ApiError("TOO_COMPLEX", message);
+  return new GraphQLError(message, { extensions: { ...refusal.extensions } });
 }
 
 /** As it was sent: what is there and is no bearer token must be refused, not overlooked. */
