@@ -103,6 +103,9 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       defaultBehavior:
         "connection -list -resource:list -query:resource:list -nodeId:resource:update -nodeId:resource:delete",
       connectionFilterComputedColumns: false,
+      // What says nothing filters nothing: clients build filters from what their user has filled in.
+      connectionFilterAllowNullInput: true,
+      connectionFilterAllowEmptyObjectInput: true,
     },
     grafast: {
       // Beyond the limits on what may be asked; the database has its own (roles.sql).

@@ -1,5 +1,5 @@
 import cors from "cors";
-import express, { type ErrorRequestHandler, type Express } from "express";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
 import type { Logger } from "pino";
 import { pinoHttp } from "pino-http";
@@ -44,9 +44,16 @@ export function createApp(options: AppOptions): Express {
     app.use("/auth/facebook/data-deletion", dataDeletionRoutes({ ...config, dataDeletion }));
   }
   app.use("/auth", signInRoutes({ ...config, flow: signInFlow }));
-  app.use("/graphql", requireGoodBearer(accessTokens));
+  app.use("/graphql", plainJson, requireGoodBearer(accessTokens));
   return app;
 }
+
+/** Who takes anything gets application/json, as GraphQL over HTTP has it: that is what old clients read. */
+const plainJson: RequestHandler = (request, _response, next) => {
+  const { accept = "*/*" } = request.headers;
+  if (accept.trim() === "*/*") request.headers.accept = "application/json";
+  next();
+};
 
 /** What is left: unknown paths, and faults before GraphQL. */
 export function closeApp(app: Express, logger: Logger): void {
