@@ -26,6 +26,7 @@ export const SQLSTATE_CODES: Readonly<Record<string, { code: ErrorCode; message?
   "40": { code: "CONFLICT", message: "Somebody else changed this at the same time; try again." },
   "42501": { code: "FORBIDDEN", message: "You are not allowed to do this." },
   "53": { code: "UNAVAILABLE" },
+  "54": { code: "BAD_USER_INPUT", message: "A value is too large." },
   "55P03": { code: "UNAVAILABLE" },
   "57": { code: "UNAVAILABLE" },
   "08": { code: "UNAVAILABLE" },
@@ -139,8 +140,10 @@ function ofPlan(error: Error): Description | undefined {
     });
   }
   if (isSafeError(error)) {
-    const { code = "BAD_USER_INPUT", hint } = (error.extensions ?? {}) as Partial<ErrorExtensions>;
-    return described(code, error.message, hint === undefined ? {} : { hint });
+    const { code = "BAD_USER_INPUT", ...said } = (error.extensions ??
+      {}) as Partial<ErrorExtensions>;
+    const { field, hint } = said;
+    return described(code, error.message, { ...(field && { field }), ...(hint && { hint }) });
   }
   if (/^No values were deleted/.test(error.message)) {
     return described("NOT_FOUND", NO_SUCH_ROW);

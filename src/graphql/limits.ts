@@ -8,8 +8,6 @@ import {
   parse,
   type SelectionSetNode,
 } from "postgraphile/graphql";
-import "postgraphile/grafserv";
-import { SafeError } from "postgraphile/grafast";
 import { ApiError } from "../errors.ts";
 import { DEFAULT_PAGE, MAX_PAGE } from "./page-size-plugin.ts";
 
@@ -59,29 +57,6 @@ export interface GraphQLBody {
   query?: unknown;
   operationName?: unknown;
   variableValues?: unknown;
-}
-
-/** The check for HTTP and WebSockets alike, before anything else is done with an operation. */
-export function createLimitsPlugin(): GraphileConfig.Plugin {
-  const check = createLimitCheck();
-  return {
-    name: "HowdahLimitsPlugin",
-    version: "1.0.0",
-    grafserv: {
-      middleware: {
-        processGraphQLRequestBody(next, { body }) {
-          try {
-            check(body);
-          } catch (error) {
-            if (!(error instanceof ApiError)) throw error;
-            // The only error that grafserv hands on as it is, with its status.
-            throw new SafeError(error.message, { ...error.extensions, statusCode: 400 });
-          }
-          return next();
-        },
-      },
-    },
-  };
 }
 
 /**

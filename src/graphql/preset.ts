@@ -16,7 +16,6 @@ import { CredentialsPlugin } from "./credentials-plugin.ts";
 import { createErrorMask } from "./errors.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
 import { InboxPlugin } from "./inbox-plugin.ts";
-import { createLimitsPlugin } from "./limits.ts";
 import type { LiveEvents } from "./live-events.ts";
 import { createLiveTables } from "./live-tables.ts";
 import { LiveTablesPlugin } from "./live-tables-plugin.ts";
@@ -24,6 +23,7 @@ import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
 import { createRequestContext } from "./request-context.ts";
+import { createRequestPlugin } from "./request-plugin.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
 import { SendNotificationPlugin } from "./send-notification-plugin.ts";
 import { SignInPlugin } from "./sign-in-plugin.ts";
@@ -91,7 +91,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       InboxPlugin,
       LiveTablesPlugin,
       constraints.plugin,
-      createLimitsPlugin(),
+      createRequestPlugin(),
       createResponsePlugin({ pool, verified, suggestions: options.graphiql }),
     ],
     disablePlugins: LEFT_OUT,

@@ -80,7 +80,12 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     stack.defer(() => pgl.release());
     const app = createApp({ config, keys, ...auth, logger });
     const server = createServer(
-      { requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT },
+      {
+        requestTimeout: REQUEST_TIMEOUT,
+        headersTimeout: REQUEST_TIMEOUT,
+        // How often Node looks, milliseconds: with its 30 s the two above would be up to 40.
+        connectionsCheckingInterval: 1000,
+      },
       app,
     );
     const serv = pgl.createServ((grafservConfig) => new HowdahGrafserv(grafservConfig));

@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Account, type GraphQLAnswer, startTestApi, type TestApi } from "../support/api.ts";
+
+let api: TestApi;
+let ann: Account;
+beforeAll(async () => {
+  api = await startTestApi();
+  ann = await api.signUp();
+});
+afterAll(() => api.stop());
+
+const create = (item: object) =>
+  api.graphql(
+    "mutation ($item: ItemInput!) { createItem(input: {item: $item}) { item { title data } } }",
+    {
+      token: ann.token,
+      variables: { item },
+    },
+  );
+const query = (text: string) => api.graphql(text, { token: ann.token });
+const deep = (levels: number) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
+
+/** The bytes as they are: a string of JavaScript could not hold them. */
+async function raw(bytes: Buffer): Promise<GraphQLAnswer> {
+  const response = await fetch(`${api.url}/graphql`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${ann.token}` },
+    body: new Uint8Array(bytes),
+  });
+  return { status: response.status, ...((await response.json()) as object) } as GraphQLAnswer;
+}
+
+describe("a hostile value is BAD_USER_INPUT, nothing masked as an internal error", () => {
+  it.each<[string, () => Promise<GraphQLAnswer>]>([
+    ["first: -1", () => query("{ items(first: -1) { nodes { id } } }")],
+    ["first: 2147483647", () => query("{ items(first: 2147483647) { nodes { id } } }")],
+    ["first and last", () => query("{ items(first: 1, last: 1) { nodes { id } } }")],
+    ["a cursor that is none", () => query('{ items(after: "nonsense") { nodes { id } } }')],
+    [
+      "a cursor of another order",
+      () => query('{ items(after: "WyJub3BlIiwxXQ==", orderBy: [TITLE_ASC]) { nodes { id } } }'),
+    ],
+    ["an int that overflows", () => query("{ item(id: 2147483648) { id } }")],
+    [
+      "an int that overflows in a variable",
+      () =>
+        api.graphql("query ($id: Int!) { item(id: $id) { id } }", {
+          token: ann.token,
+          variables: { id: 2 ** 40 },
+        }),
+    ],
+    ["NUL", () => create({ title: "a\0b" })],
+    ["NUL in JSON", () => create({ title: "a", data: { key: "a\0b" } })],
+    ["a lone surrogate", () => create({ title: "a\ud800b" })],
+    ["a lone surrogate in JSON", () => create({ title: "a", data: { key: "\udc00" } })],
+    [
+      "NUL in a filter",
+      () =>
+        api.graphql(
+          "query ($t: String) { items(filter: {title: {equalTo: $t}}) { nodes { id } } }",
+          { token: ann.token, variables: { t: "\0" } },
+        ),
+    ],
+    [
+      "a nodeId that is none",
+      () => query("mutation { deleteItem(input: {id: -1}) { item { id } } }"),
+    ],
+    ["__proto__ as a field", () => query("{ __proto__ { id } }")],
+    [
+      "__proto__ in an input",
+      () =>
+        raw(
+          Buffer.from(
+            '{"query":"mutation ($item: ItemInput!) { createItem(input: {item: $item}) { item { id } } }","variables":{"item":{"title":"a","__proto__":{"userId":1}}}}',
+          ),
+        ),
+    ],
+    ["constructor as an argument", () => query("{ items(constructor: 1) { nodes { id } } }")],
+  ])("%s", async (_name, ask) => {
+    const { status, errors } = await ask();
+    expect(status).toBeLessThan(500);
+    expect(errors.length).toBeGreaterThan(0);
+    for (const { extensions } of errors) {
+      expect(["BAD_USER_INPUT", "NOT_FOUND"]).toContain(extensions.code);
+    }
+  });
+
+  it("JSON of 90 levels is stored, of more than 100 it is refused", async () => {
+    const body = (levels: number) =>
+      raw(
+        Buffer.from(
+          `{"query":"mutation ($item: ItemInput!) { createItem(input: {item: $item}) { item { id } } }","variables":{"item":{"title":"deep","data":${deep(levels)}}}}`,
+        ),
+      );
+    expect((await body(90)).errors).toBeUndefined();
+    for (const levels of [101, 5000, 40_000]) {
+      const { status, errors } = await body(levels);
+      expect(status).toBe(400);
+      expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "data" });
+    }
+    expect((await query("{ me { id } }")).status).toBe(200);
+  });
+
+  it("invalid UTF-8 is taken as U+FFFD, and harms nobody", async () => {
+    const { status } = await raw(
+      Buffer.concat([
+        Buffer.from('{"query":"{ __typename } #'),
+        Buffer.from([0xff, 0xc0, 0x80]),
+        Buffer.from('"}'),
+      ]),
+    );
+    expect(status).toBeLessThan(500);
+    const { data } = await create({ title: "täst 😀" });
+    expect(data.createItem.item.title).toBe("täst 😀");
+  });
+
+  it("__proto__ in JSON is data like any other", async () => {
+    const data = JSON.parse('{"__proto__": {"polluted": true}, "constructor": 1}');
+    const answer = await create({ title: "proto", data });
+    expect(answer.errors).toEqual([]);
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+});

@@ -1,0 +1,69 @@
+/** So many pieces of text. */
+export const times = (count: number, text: (n: number) => string) =>
+  Array.from({ length: count }, (_, n) => text(n)).join(" ");
+/** Names that no cache has seen. */
+const fresh = () => Math.random().toString(36).slice(2, 8);
+
+/** What must be refused, each with the limit that it says. */
+export const BOMBS: [string, () => string, RegExp][] = [
+  [
+    "1,000 aliases",
+    () => `{ ${times(1000, (n) => `x${fresh()}${n}: items(first: 1) { nodes { id } }`)} }`,
+    /tokens|aliases/,
+  ],
+  [
+    "51 aliases",
+    () => `{ ${times(51, (n) => `x${fresh()}${n}: __typename`)} }`,
+    /50 aliases are allowed/,
+  ],
+  [
+    "aliases by fragments that spread fragments",
+    () =>
+      `{ ${times(10, (n) => `...F${n}`)} } ${times(
+        10,
+        (n) => `fragment F${n} on Query { ${times(10, (m) => `a${n}${m}: __typename`)} }`,
+      )}`,
+    /50 aliases/,
+  ],
+  [
+    "exponential fragments",
+    () =>
+      `{ ...F0 } ${times(40, (n) => `fragment F${n} on Query { ...F${n + 1} ...F${n + 1} }`)} fragment F40 on Query { __typename }`,
+    /500 fields/,
+  ],
+  ["5,000 directives", () => `{ __typename ${times(5000, () => "@include(if: true)")} }`, /tokens/],
+  [
+    "51 directives",
+    () => `{ __typename ${times(51, () => "@include(if: true)")} }`,
+    /50 directives/,
+  ],
+  [
+    "depth 40",
+    () => `{ me { ${times(20, () => "items { nodes { user {")} id ${times(20, () => "} } }")} } }`,
+    /20 fields deep/,
+  ],
+  ["100 kB of tokens", () => `{ ${times(24_000, () => "id")} }`, /4,000 tokens/],
+  [
+    "101 fragments",
+    () => `{ __typename } ${times(101, (n) => `fragment F${n} on Query { __typename }`)}`,
+    /100 fragments/,
+  ],
+  [
+    "pages of pages of pages",
+    () =>
+      "{ users(first: 100) { nodes { items(first: 100) { nodes { user { items(first: 2) { nodes { id } } } } } } } }",
+    /12,000 rows/,
+  ],
+  [
+    "pages by default",
+    () =>
+      "{ users { edges { node { items { nodes { user { items { nodes { user { items { nodes { id } } } } } } } } } } } }",
+    /12,000 rows/,
+  ],
+  [
+    "pages that fragments hide",
+    () =>
+      "{ users(first: 100) { ...P } } fragment P on UsersConnection { nodes { items(first: 100) { ...Q } sessions(first: 100) { nodes { id } } } } fragment Q on ItemsConnection { nodes { id } }",
+    /12,000 rows/,
+  ],
+];
