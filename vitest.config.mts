@@ -1,6 +1,11 @@
+import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  resolve: {
+    // The one instance that PostGraphile has: Vite would take the package's other build.
+    alias: [{ find: /^graphql$/, replacement: resolve("node_modules/graphql/index.js") }],
+  },
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/global-setup.ts"],
