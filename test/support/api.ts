@@ -84,6 +84,7 @@ export async function startTestApi(
       method: "POST",
       headers: {
         "content-type": "application/json",
+        accept: "application/graphql-response+json",
         ...headers,
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       },
