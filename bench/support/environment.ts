@@ -16,12 +16,21 @@ const { scripts: npmScripts } = packageJson;
 export interface Environment {
   /** As the owner, who sees everything. */
   owner: Pool;
+  /** Where keys and secrets are. */
+  dataDirectory: string;
+  /** The API's connection. */
+  authenticatorUrl: string;
   /** The API by its real entry: its URL. */
-  startApi(): Promise<{ url: string; pid: number }>;
+  startApi(env?: Record<string, string>): Promise<{ url: string; pid: number }>;
   /** The worker by its real entry, with this emulator where Google would be. */
   startWorker(emulatorHost: string): Promise<{ pid: number }>;
   /** The emulator by its real entry: `host:port`. */
   startEmulator(): Promise<{ host: string; pid: number }>;
+  /** A server of bench/: where it listens. */
+  startProgram(
+    file: string,
+    args: readonly (string | number)[],
+  ): Promise<{ url: string; pid: number }>;
   /** A program of bench/ in a process of its own: the JSON that it prints. */
   runProgram<T>(file: string, args: readonly (string | number)[]): Promise<T>;
 }
@@ -83,8 +92,10 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
 
   return {
     owner,
-    async startApi() {
-      const env = { ...shared, PORT: "0", OPS_PORT: "0", RATE_LIMIT_FACTOR: "100000" };
+    dataDirectory,
+    authenticatorUrl,
+    async startApi(more = {}) {
+      const env = { ...shared, PORT: "0", OPS_PORT: "0", RATE_LIMIT_FACTOR: "100000", ...more };
       const api = start("src/api.ts", [], env);
       const [, url] = await api.prints(/"url":"([^"]+)".*"API ready"/, START_PATIENCE);
       return { url: url as string, pid: api.child.pid as number };
@@ -99,6 +110,12 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
       const emulator = start("src/fcm-emulator.ts", [], { FCM_EMULATOR_PORT: "0" });
       const [, host] = await emulator.prints(/FCM_EMULATOR_HOST=([^,]+),/, START_PATIENCE);
       return { host: host as string, pid: emulator.child.pid as number };
+    },
+    async startProgram(file, args) {
+      const program = start(file, args.map(String), {});
+      const [, text] = await program.prints(/^(\{.*\})$/m, START_PATIENCE);
+      const { url } = JSON.parse(text as string) as { url: string };
+      return { url, pid: program.child.pid as number };
     },
     async runProgram<T>(file: string, args: readonly (string | number)[]) {
       const program = start(join("bench/support", file), args.map(String), {});
