@@ -18,7 +18,14 @@ import {
  */
 export interface Config {
   production: boolean;
-  api: { host: string; port: number; opsPort: number; trustProxy: number | false };
+  api: {
+    host: string;
+    port: number;
+    opsPort: number;
+    trustProxy: number | false;
+    /** That share the port. */
+    processes: number;
+  };
   worker: { host: string; opsPort: number };
   publicUrl: string;
   allowedOrigins: string[];
@@ -101,6 +108,7 @@ const variables = z.object({
   HOST: z.string().default("127.0.0.1"),
   PORT: port(5678),
   OPS_PORT: port(5679),
+  API_PROCESSES: z.coerce.number().int().min(1).max(64).default(1),
   WORKER_OPS_PORT: port(5680),
   DATABASE_URL: postgresUrl,
   AUTHENTICATOR_DATABASE_URL: postgresUrl,
@@ -230,7 +238,13 @@ function toConfig(v: Variables): Config {
   const publicUrl = v.PUBLIC_URL.replace(/\/$/, "");
   return {
     production,
-    api: { host: v.HOST, port: v.PORT, opsPort: v.OPS_PORT, trustProxy: v.TRUST_PROXY || false },
+    api: {
+      host: v.HOST,
+      port: v.PORT,
+      opsPort: v.OPS_PORT,
+      trustProxy: v.TRUST_PROXY || false,
+      processes: v.API_PROCESSES,
+    },
     worker: { host: v.HOST, opsPort: v.WORKER_OPS_PORT },
     publicUrl,
     allowedOrigins: v.ALLOWED_ORIGINS,

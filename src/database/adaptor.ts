@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { Pool, PoolClient, QueryResult } from "pg";
 import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@dataplan/pg";
@@ -12,9 +13,9 @@ export type RequestSettings = Record<string, string>;
 
 /**
  * How PostGraphile reaches PostgreSQL. Each use is one transaction that becomes the request's role
- * and first asks whether the session still lives. `begin`, that check and the settings go out
- * without waiting for each other (the pool's clients have `pipeline: true`): one round trip, and
- * a failure of any leaves an aborted transaction, in which nothing that follows can run.
+ * and first asks whether the session still lives. `begin`, that check with the settings, the statement
+ * and `commit` go out without waiting for each other (the pool's clients have `pipeline: true`): one
+ * round trip, and a failure of any leaves an aborted transaction, in which nothing that follows runs.
  */
 export function createWithPgClient(
   pool: Pool,
@@ -49,26 +50,44 @@ async function inRequestTransaction<T>(
   callback: (client: NodePostgresPgClient) => T | Promise<T>,
 ): Promise<T> {
   if (!settings.role) throw new Error("A request must have a role.");
-  const beginning = begin(client, settings);
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  // What is sent before anybody waits goes out in one system call.
+  stream.cork();
+  const transaction: Transaction = { beginning: begin(client, settings) };
   // It may fail before anybody waits for it; both ways below do.
-  beginning.catch(() => {});
+  transaction.beginning.catch(() => {});
   try {
-    const result = await callback(wrapClient(client, 1, beginning));
-    await beginning;
+    const result = await uncorked(stream, () => callback(wrapClient(client, 1, transaction)));
+    await transaction.beginning;
     verified.add(settings);
-    await client.query("commit");
+    await (transaction.ending ?? client.query("commit"));
     return result;
   } catch (error) {
     // What failed first is the reason; what came after only found an aborted transaction.
-    const cause = await beginning.then(
+    const cause = await transaction.beginning.then(
       () => error,
       (reason: unknown) => reason,
     );
-    await client.query("rollback").catch(() => {
+    // A commit of what has failed is a rollback.
+    await (transaction.ending ?? client.query("rollback")).catch(() => {
       // The connection is gone, and the transaction with it: `cause` says so already.
     });
     throw forSomebody(cause, settings);
   }
+}
+
+function uncorked<T>(stream: Socket, send: () => T): T {
+  try {
+    return send();
+  } finally {
+    stream.uncork();
+  }
+}
+
+interface Transaction {
+  beginning: Promise<void>;
+  /** The commit, once it is on its way. */
+  ending?: Promise<unknown>;
 }
 
 /** Nobody is told to log in; somebody who may not is told so. */
@@ -79,18 +98,28 @@ function forSomebody(error: unknown, settings: RequestSettings): unknown {
 }
 
 async function begin(client: PoolClient, settings: RequestSettings): Promise<void> {
-  const steps = [client.query("begin")];
-  if (settings["jwt.claims.session_id"]) steps.push(client.query(verification(settings)));
-  steps.push(
-    client.query({
-      name: "request_settings",
-      text: "select set_config(key, value, true) from json_each_text($1::json)",
-      values: [JSON.stringify(settings)],
-    }),
-  );
+  const steps = [client.query("begin"), client.query(identification(settings))];
   const results = await Promise.allSettled(steps);
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
+}
+
+/** Asks whether the session lives, then becomes the request's role, in one statement. */
+function identification(settings: RequestSettings) {
+  const text = JSON.stringify(settings);
+  if (!settings["jwt.claims.session_id"]) {
+    return {
+      name: "request_settings",
+      text: "select set_config(key, value, true) from json_each_text($1::json)",
+      values: [text],
+    };
+  }
+  return {
+    name: "verified_request_settings",
+    text: `with verified as materialized (select app_private.verify_session($1::int, $2::int, $3))
+      select set_config(key, value, true) from verified, json_each_text($4::json)`,
+    values: [...verification(settings).values, text],
+  };
 }
 
 function verification(settings: RequestSettings) {
@@ -104,17 +133,25 @@ function verification(settings: RequestSettings) {
 function wrapClient(
   client: PoolClient,
   level: number,
-  beginning?: Promise<void>,
+  transaction?: Transaction,
 ): NodePostgresPgClient {
   return {
     rawClient: client,
     async query<TData>(query: PgClientQuery): Promise<PgClientResult<TData>> {
+      if (transaction?.ending) throw new Error("This transaction has its one statement already.");
       try {
-        const { rows, rowCount } = await send(client, query);
+        const sent = send(client, query);
+        // PostGraphile's own statements (arrayMode) are alone in their transaction: nobody has to
+        // wait for one to end the other.
+        if (transaction && level === 1 && query.arrayMode) {
+          transaction.ending = client.query("commit");
+          transaction.ending.catch(() => {});
+        }
+        const { rows, rowCount } = await sent;
         return { rows: rows as TData[], rowCount, notices: [] };
       } catch (error) {
         // In an aborted transaction the reason is what aborted it.
-        await beginning;
+        await transaction?.beginning;
         throw error;
       }
     },
@@ -129,7 +166,7 @@ function wrapClient(
             ];
       await client.query(open);
       try {
-        const result = await callback(wrapClient(client, level + 1, beginning));
+        const result = await callback(wrapClient(client, level + 1, transaction));
         await client.query(close);
         return result;
       } catch (error) {

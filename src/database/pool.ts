@@ -34,3 +34,27 @@ export function createPool(options: PoolOptions): pg.Pool {
   });
   return pool;
 }
+
+/** Connections of an API process at most, and at least. */
+const MAX_POOL = 20;
+const MIN_POOL = 2;
+/** What the API processes of one command may take of the server's: others need some, too. */
+const SHARE = 0.6;
+
+/** How many connections each of so many processes may hold, by what the server allows. */
+export async function poolSize(connectionString: string, processes: number): Promise<number> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ allowed: number }>(
+      `select least(
+         current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+         nullif((select rolconnlimit from pg_roles where rolname = current_user), -1)
+       ) as allowed`,
+    );
+    const share = Math.floor(((rows[0]?.allowed ?? 0) * SHARE) / processes);
+    return Math.min(MAX_POOL, Math.max(MIN_POOL, share));
+  } finally {
+    await client.end();
+  }
+}

@@ -2,11 +2,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { postgraphile } from "postgraphile";
+import { AggregatorRegistry, collectDefaultMetrics, Registry } from "prom-client";
 import { createAuth } from "../auth/auth.ts";
 import { loadJwtKeys } from "../auth/keys.ts";
 import type { Config } from "../config.ts";
 import type { Connections } from "../database/connections.ts";
-import { createPool } from "../database/pool.ts";
+import { createPool, poolSize } from "../database/pool.ts";
 import { openLiveEvents } from "../graphql/live-events.ts";
 import { createPreset } from "../graphql/preset.ts";
 import { closeApp, createApp } from "./app.ts";
@@ -29,6 +30,8 @@ export interface ApiOptions {
   watch?: boolean;
   /** Connections at most; a test that wants them shared sets 2. */
   poolSize?: number;
+  /** One of several processes (API_PROCESSES): told what is missing, instead of an ops server of its own. */
+  onReady?: (missing: string | undefined) => void;
   /** Milliseconds to wait for one of them; a test on a busy machine gives it time. */
   acquireTimeout?: number;
 }
@@ -47,7 +50,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
   try {
     const pool = createPool({
       connectionString: authenticatorUrl,
-      max: options.poolSize ?? 20,
+      max: options.poolSize ?? (await poolSize(authenticatorUrl, config.api.processes)),
       ...(options.acquireTimeout === undefined ? {} : { acquireTimeout: options.acquireTimeout }),
       applicationName: "howdah api",
       logger,
@@ -116,24 +119,53 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     });
     stack.defer(() => webSockets.close());
 
-    const ops: OpsServer = await serveOps({
-      host: config.api.host,
-      port: config.api.opsPort,
-      ready: () => (liveEvents.connected() ? undefined : "the database is not reachable"),
-    });
-    stack.defer(() => ops.close());
-    stack.defer(() => ops.drain());
-
+    const opsPort = await serveState(options, stack, () =>
+      liveEvents.connected() ? undefined : "the database is not reachable",
+    );
     const disposables = stack.move();
     return {
       url: `http://${hostInUrl(config.api.host)}:${port}`,
-      opsUrl: `http://${hostInUrl(config.api.host)}:${ops.port}`,
+      opsUrl: `http://${hostInUrl(config.api.host)}:${opsPort}`,
       stop: () => disposables.disposeAsync(),
     };
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
+}
+
+/** How long a change of state may stay untold to the process that asks for it, milliseconds. */
+const STATE_INTERVAL = 500;
+
+/** By the ops port, which is returned, or to the process that speaks for all of them. */
+async function serveState(
+  { config, onReady }: ApiOptions,
+  stack: AsyncDisposableStack,
+  missing: () => string | undefined,
+): Promise<number> {
+  if (onReady) {
+    const registry = new Registry();
+    collectDefaultMetrics({ register: registry });
+    AggregatorRegistry.setRegistries([registry]);
+    // It answers when the other process collects.
+    new AggregatorRegistry();
+    let told: string | undefined;
+    const timer = setInterval(() => {
+      const now = missing();
+      if (now !== told) onReady(now);
+      told = now;
+    }, STATE_INTERVAL);
+    stack.defer(() => clearInterval(timer));
+    return config.api.opsPort;
+  }
+  const ops: OpsServer = await serveOps({
+    host: config.api.host,
+    port: config.api.opsPort,
+    ready: missing,
+  });
+  stack.defer(() => ops.close());
+  stack.defer(() => ops.drain());
+  return ops.port;
 }
 
 /** In development GraphiQL is served here, under whatever name this machine is called. */

@@ -20,9 +20,11 @@ export async function serveOps(options: {
   host: string;
   port: number;
   ready: () => Promise<string | undefined> | string | undefined;
+  /** Prometheus text, where it is not this process's own. */
+  metrics?: () => Promise<string>;
 }): Promise<OpsServer> {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  if (!options.metrics) collectDefaultMetrics({ register: registry });
   let draining = false;
 
   const app = express();
@@ -38,7 +40,7 @@ export async function serveOps(options: {
       .send(missing ?? "ok");
   });
   app.get("/metrics", async (_request, response) => {
-    response.type(registry.contentType).send(await registry.metrics());
+    response.type(registry.contentType).send(await (options.metrics?.() ?? registry.metrics()));
   });
 
   const server = createServer(app);

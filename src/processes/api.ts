@@ -1,6 +1,13 @@
+import cluster from "node:cluster";
 import { openConnections } from "../database/connections.ts";
 import { startApi } from "../http/api-server.ts";
+import { type GroupMessage, startApiGroup } from "./api-group.ts";
 import { runProcess } from "./run.ts";
+
+/** To the process that began this one: what is missing until it can serve. */
+function tell(missing: string | undefined): void {
+  process.send?.({ ready: missing ?? null } satisfies GroupMessage);
+}
 
 /** `npm run api`. */
 export function main(): Promise<void> {
@@ -8,9 +15,20 @@ export function main(): Promise<void> {
     await using stack = new AsyncDisposableStack();
     const connections = await openConnections(config);
     stack.defer(() => connections.stop());
-    const api = await startApi({ config, connections, logger });
-    stack.defer(() => api.stop());
-    logger.info({ url: api.url, ops: api.opsUrl }, "API ready");
+    if (config.api.processes > 1 && cluster.isPrimary) {
+      const group = await startApiGroup(config, logger);
+      stack.defer(() => group.stop());
+    } else {
+      const api = await startApi({
+        config,
+        connections,
+        logger,
+        ...(cluster.isWorker ? { onReady: tell } : {}),
+      });
+      stack.defer(() => api.stop());
+      if (cluster.isPrimary) logger.info({ url: api.url, ops: api.opsUrl }, "API ready");
+      else process.send?.({ ready: null, url: api.url } satisfies GroupMessage);
+    }
     const disposables = stack.move();
     return { stop: () => disposables.disposeAsync() };
   });

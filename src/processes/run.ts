@@ -29,6 +29,10 @@ export async function runProcess(
     stopRequested.resolve();
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  // From the process that began this one (API_PROCESSES): no signal, which would count as a second.
+  process.on("message", (message) => {
+    if (message === "stop") stopRequested.resolve();
+  });
 
   let config: Config;
   try {
