@@ -31,6 +31,10 @@ export interface Environment {
     file: string,
     args: readonly (string | number)[],
   ): Promise<{ url: string; pid: number }>;
+  /** subscribers.ts, once all its sockets have subscribed: then the changes may begin. */
+  startSubscribers(
+    args: readonly (string | number)[],
+  ): Promise<{ result(): Promise<{ events: number; p50: number; p95: number }> }>;
   /** A program of bench/ in a process of its own: the JSON that it prints. */
   runProgram<T>(file: string, args: readonly (string | number)[]): Promise<T>;
 }
@@ -38,6 +42,7 @@ export interface Environment {
 /** How long a process may take to start, and a program to end, milliseconds. */
 const START_PATIENCE = 20_000;
 const PROGRAM_PATIENCE = 60_000;
+const SUBSCRIBE_PATIENCE = 90_000;
 
 /** A migrated database on an embedded cluster of its own, durable as in production. */
 export async function openEnvironment(options: BenchOptions): Promise<Environment> {
@@ -116,6 +121,16 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
       const [, text] = await program.prints(/^(\{.*\})$/m, START_PATIENCE);
       const { url } = JSON.parse(text as string) as { url: string };
       return { url, pid: program.child.pid as number };
+    },
+    async startSubscribers(args) {
+      const program = start("bench/support/subscribers.ts", args.map(String), {});
+      await program.prints(/all subscribed/, SUBSCRIBE_PATIENCE);
+      return {
+        async result() {
+          const [, text] = await program.prints(/^(\{.*\})$/m, 2 * PROGRAM_PATIENCE);
+          return JSON.parse(text as string);
+        },
+      };
     },
     async runProgram<T>(file: string, args: readonly (string | number)[]) {
       const program = start(join("bench/support", file), args.map(String), {});
