@@ -27,7 +27,10 @@ export function createPool(options: PoolOptions): pg.Pool {
     pipeline: options.pipeline ?? false,
   };
   const pool = new pg.Pool(config);
-  pool.on("error", (error) => logger.warn({ error: error.message }, "idle connection lost"));
+  pool.on("error", (error) => {
+    // An ending pool lets go of its connections before they are closed: no loss.
+    if (!pool.ending) logger.warn({ error: error.message }, "idle connection lost");
+  });
   // While a connection is in use its queries carry the error; unheard, the event would end us.
   pool.on("connect", (client) => {
     client.on("error", (error) => logger.debug({ error: error.message }, "connection lost"));

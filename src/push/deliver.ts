@@ -90,7 +90,11 @@ async function send(
   async function deliver(delivery: Delivery): Promise<void> {
     unsent.delete(delivery);
     inFlight.add(delivery);
-    const answer = await sendMessage(messaging, () => buildMessage(notification, delivery, now));
+    const answer = await sendMessage(
+      messaging,
+      () => buildMessage(notification, delivery, now),
+      notification.delivery === "at_most_once",
+    );
     // What comes later has been written down as unknown.
     if (over.signal.aborted) return;
     inFlight.delete(delivery);

@@ -2,6 +2,7 @@ import type { Message } from "firebase-admin/messaging";
 
 /** What is sent, to whomever: a row of app_public.notifications. */
 export interface Notification {
+  delivery: "at_least_once" | "at_most_once";
   id: number;
   event: string;
   title: string | null;

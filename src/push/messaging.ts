@@ -1,4 +1,6 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
+import type { ClientRequest } from "node:http";
 import { Agent, type AgentOptions } from "node:https";
 import { connect } from "node:tls";
 import {
@@ -29,7 +31,7 @@ export function createMessaging(config: MessagingConfig): {
   const agent =
     config.kind === "emulator"
       ? emulatorAgent(config.host)
-      : new Agent({ keepAlive: true, maxSockets: SOCKETS });
+      : new OnceAgent({ keepAlive: true, maxSockets: SOCKETS });
   const app = initializeApp(
     {
       httpAgent: agent,
@@ -52,12 +54,48 @@ export function createMessaging(config: MessagingConfig): {
 /** What FCM said of a message, or that nothing was heard. */
 export type Answered = { success: true; messageId: string } | { success: false; error: unknown };
 
-/** Sends one message; a refusal is an answer like any other, also where the message cannot be built. */
-export async function sendMessage(messaging: Messaging, build: () => Message): Promise<Answered> {
+/**
+ * Sends one message; a refusal is an answer like any other, also where the message cannot be built.
+ * The SDK asks again by itself, up to four times, where a connection breaks or FCM says 503:
+ * `atMostOnce` lets it do so only where FCM has answered.
+ */
+export async function sendMessage(
+  messaging: Messaging,
+  build: () => Message,
+  atMostOnce = false,
+): Promise<Answered> {
   try {
-    return { success: true, messageId: await messaging.send(build()) };
+    const send = () => messaging.send(build());
+    const messageId = await (atMostOnce ? sending.run({ unanswered: false }, send) : send());
+    return { success: true, messageId };
   } catch (error) {
     return { success: false, error };
+  }
+}
+
+/** The message that is being sent, where it must not be sent twice. */
+const sending = new AsyncLocalStorage<{ unanswered: boolean }>();
+
+/** Refuses to send again what may have arrived: nobody knows, because no answer came. */
+class OnceAgent extends Agent {
+  // Node.js calls this for each request, in the context of who makes it.
+  addRequest(request: ClientRequest, ...rest: unknown[]): void {
+    const message = sending.getStore();
+    if (message?.unanswered) {
+      // As an agent says that there is no socket to be had.
+      const refused = new Error("No answer came; this message is not sent twice.");
+      // biome-ignore lint/suspicious/noExplicitAny: the types know a socket only
+      (request as any).onSocket(null, refused);
+      return;
+    }
+    if (message) {
+      message.unanswered = true;
+      request.once("response", () => {
+        message.unanswered = false;
+      });
+    }
+    // biome-ignore lint/suspicious/noExplicitAny: not in the types, though agents are made of it
+    (Agent.prototype as any).addRequest.call(this, request, ...rest);
   }
 }
 
@@ -74,7 +112,7 @@ function credential(config: MessagingConfig): Credential {
 /** Every connection goes to the emulator, whatever host the SDK asked for. */
 function emulatorAgent(host: string): Agent {
   const [hostname, port] = host.split(":");
-  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS });
+  const agent = new OnceAgent({ keepAlive: true, maxSockets: SOCKETS });
   agent.createConnection = (_options: AgentOptions) =>
     connect({
       host: hostname as string,
