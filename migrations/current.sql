@@ -1,7 +1,7 @@
 -- Your next migration. Save this file while `npm run dev` runs, and the API has changed.
 --
 -- It is run again at each save, so it has to be safe to run twice: start with what undoes it.
--- When it is done, `npm run db:commit -- "message"` moves it to committed/ and empties this file.
+-- When it is done, commit it: docs/database-first.md says how.
 --
 -- drop table if exists app_public.notes;
 -- create table app_public.notes (

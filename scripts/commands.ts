@@ -42,7 +42,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     async run(database, [email]) {
       const id = await userByEmail(database, email);
       await database.query("delete from app_private.operators where user_id = $1", [id]);
-      console.log(`User ${id} is no operator.`);
+      console.log(`User ${id} is not an operator any more.`);
     },
   },
   "credentials:rotate": {

@@ -118,7 +118,7 @@ const variables = z.object({
   JWT_PREVIOUS_PUBLIC_KEYS: z.string().optional(),
   JWT_ISSUER: z.string().optional(),
   JWT_AUDIENCE: z.string().default("howdah"),
-  PUBLIC_URL: httpUrl.default("http://localhost:5678"),
+  PUBLIC_URL: httpUrl.optional(),
   ALLOWED_ORIGINS: origins,
   TRUST_PROXY: z.coerce
     .number("must be a number of hops")
@@ -235,7 +235,7 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
 
 function toConfig(v: Variables): Config {
   const production = v.NODE_ENV === "production";
-  const publicUrl = v.PUBLIC_URL.replace(/\/$/, "");
+  const publicUrl = (v.PUBLIC_URL ?? `http://localhost:${v.PORT}`).replace(/\/$/, "");
   return {
     production,
     api: {

@@ -1,5 +1,5 @@
 --! Previous: sha1:54e189453801596afde92029c8673aca9c1095d9
---! Hash: sha1:d6829c492bb90452a312b8d2f5146690f1a80650
+--! Hash: sha1:9091a5f93139ed652117d45d56c221378e43c9a1
 --! Message: ledger by month
 
 -- The ledger in partitions by month, so that old months are dropped, not deleted row by row. Its statuses
@@ -53,7 +53,7 @@ comment on column app_public.notification_deliveries.status is
 comment on column app_public.notification_deliveries.attempts is 'How often it was handed to FCM.';
 comment on column app_public.notification_deliveries.message_id is 'FCM''s name of the message, once accepted.';
 comment on column app_public.notification_deliveries.error_code is
-  'FCM''s error code of the last attempt that failed; or why it was skipped: DEVICE_GONE, PREFERENCE, READ.';
+  'FCM''s error code of the last attempt that failed; or why it was skipped (DEVICE_GONE, PREFERENCE, READ) or waits (QUIET_HOURS).';
 comment on column app_public.notification_deliveries.sent_at is 'When FCM accepted it.';
 comment on column app_public.notification_deliveries.acknowledged_at is 'When the app said that it had arrived.';
 comment on column app_public.notification_deliveries.next_attempt_at is
@@ -151,7 +151,8 @@ begin
     status = 'acknowledged',
     acknowledged_at = coalesce(d.acknowledged_at, now())
   where d.user_id = app_public.current_user_id()
-    and d.message_id = acknowledge_delivery.message_id
+    -- As FCM gave it, or its last part, which is what a device's SDK shows.
+    and acknowledge_delivery.message_id in (d.message_id, substring(d.message_id from '[^/]*$'))
     and d.status in ('accepted', 'acknowledged')
   returning d.* into v_delivery;
   if not found then

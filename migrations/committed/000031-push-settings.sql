@@ -1,5 +1,5 @@
---! Previous: sha1:d6829c492bb90452a312b8d2f5146690f1a80650
---! Hash: sha1:f642248c8f759d998e8ca1829aeaa25bedeb1cb5
+--! Previous: sha1:9091a5f93139ed652117d45d56c221378e43c9a1
+--! Hash: sha1:8816d75d5f77e70b0bffc9f41e2372ddd767543a
 --! Message: push settings
 
 -- What a recipient wants to be disturbed by, and when not. The inbox gets everything.

@@ -1,5 +1,5 @@
---! Previous: sha1:f642248c8f759d998e8ca1829aeaa25bedeb1cb5
---! Hash: sha1:2a140cadb492f0c8a30319fcda343bebccad8c33
+--! Previous: sha1:8816d75d5f77e70b0bffc9f41e2372ddd767543a
+--! Hash: sha1:e057c19c288a0ad1adc2f99948570ba70f55a44e
 --! Message: workers
 
 -- Which worker processes live: what a dead one held is given to others.

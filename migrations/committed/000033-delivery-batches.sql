@@ -1,5 +1,5 @@
---! Previous: sha1:2a140cadb492f0c8a30319fcda343bebccad8c33
---! Hash: sha1:5b54fc2cbd95a0f8e64296d96d9554a2f84c824f
+--! Previous: sha1:e057c19c288a0ad1adc2f99948570ba70f55a44e
+--! Hash: sha1:c6a9bb6b84e8346cccc233d612eb3e48c666770e
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a
@@ -157,8 +157,9 @@ begin
   set
     status = case
       when n.status = 'canceled' then 'canceled'
-      when v_tally.deliveries = 0 then 'no_devices'
-      when v_tally.accepted = v_tally.deliveries then 'sent'
+      -- What was not wanted any more is nobody's failure.
+      when v_tally.deliveries = v_tally.skipped then 'no_devices'
+      when v_tally.accepted = v_tally.deliveries - v_tally.skipped then 'sent'
       when v_tally.accepted > 0 then 'partial'
       when v_tally.expired > 0 then 'expired'
       else 'failed'

@@ -1,5 +1,5 @@
---! Previous: sha1:5b54fc2cbd95a0f8e64296d96d9554a2f84c824f
---! Hash: sha1:cd715fa798c2d23d4781bcb0d634114f4198bf76
+--! Previous: sha1:c6a9bb6b84e8346cccc233d612eb3e48c666770e
+--! Hash: sha1:38800b5bb620b42b5a6a2223eae0f3227a96052f
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

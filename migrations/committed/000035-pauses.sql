@@ -1,5 +1,5 @@
---! Previous: sha1:cd715fa798c2d23d4781bcb0d634114f4198bf76
---! Hash: sha1:26820cfb19cea47c8767dee35bfd9c571913d36a
+--! Previous: sha1:38800b5bb620b42b5a6a2223eae0f3227a96052f
+--! Hash: sha1:e0cb70da3f2a9ecdd7794b9977ba02b526e223b8
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against

@@ -1,5 +1,5 @@
---! Previous: sha1:26820cfb19cea47c8767dee35bfd9c571913d36a
---! Hash: sha1:d9e3f72d55ff61c8a508f7e87a0a24f1f559c5c6
+--! Previous: sha1:e0cb70da3f2a9ecdd7794b9977ba02b526e223b8
+--! Hash: sha1:9a32122eeea6b6dc71c495edd54d2a9c97a01cf5
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between
@@ -87,13 +87,11 @@ begin
               and r.read_at is not null
           ) then 'READ'
         end as skip_reason,
-        greatest(
-          case when t.paused_until > now() then t.paused_until end,
-          case
-            when q.user_id is not null and e.is_mandatory is not true
-              then app_private.quiet_until(q, u.timezone, now())
-          end
-        ) as postponed_until
+        case when t.paused_until > now() then t.paused_until end as device_paused_until,
+        case
+          when q.user_id is not null and e.is_mandatory is not true
+            then app_private.quiet_until(q, u.timezone, now())
+        end as quiet_until
       from app_public.notification_deliveries d
       -- The phone may have changed hands, or logged out, since the fan-out.
       left join app_public.device_tokens t
@@ -110,10 +108,11 @@ begin
     judged as (
       select
         c.*,
+        greatest(c.device_paused_until, c.quiet_until) as postponed_until,
         case
           when v_notification.expires_at <= now() then 'expired'
           when c.skip_reason is not null then 'skipped'
-          when c.postponed_until is not null then 'queued'
+          when c.device_paused_until is not null or c.quiet_until is not null then 'queued'
           else 'sending'
         end::app_public.delivery_status as status
       from candidate c
@@ -123,7 +122,11 @@ begin
       set
         status = j.status,
         attempts = d.attempts + (j.status = 'sending')::int,
-        error_code = case when j.status = 'skipped' then j.skip_reason else d.error_code end,
+        error_code = case
+          when j.status = 'skipped' then j.skip_reason
+          when j.status = 'queued' and j.quiet_until is not null then 'QUIET_HOURS'
+          else d.error_code
+        end,
         next_attempt_at = case when j.status = 'queued' then j.postponed_until end
       from judged j
       where d.id = j.id and d.month = v_batch.month

@@ -1,5 +1,5 @@
---! Previous: sha1:d9e3f72d55ff61c8a508f7e87a0a24f1f559c5c6
---! Hash: sha1:d5f08f7b1ca6aa4725da91c33420309f626c2378
+--! Previous: sha1:9a32122eeea6b6dc71c495edd54d2a9c97a01cf5
+--! Hash: sha1:d8a5c86bbfac517aa36a974fd0b907cd5cfbe1af
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.

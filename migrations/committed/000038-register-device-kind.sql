@@ -1,5 +1,5 @@
---! Previous: sha1:d5f08f7b1ca6aa4725da91c33420309f626c2378
---! Hash: sha1:a1f938ea05956a1f2ff11406a519754ba750f1f1
+--! Previous: sha1:d8a5c86bbfac517aa36a974fd0b907cd5cfbe1af
+--! Hash: sha1:ae0d12068a9c41c33bc525b093753e625dcaed26
 --! Message: register device kind
 
 -- FCM moves from registration tokens to Firebase installation ids: both are taken.

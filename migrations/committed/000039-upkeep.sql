@@ -1,5 +1,5 @@
---! Previous: sha1:a1f938ea05956a1f2ff11406a519754ba750f1f1
---! Hash: sha1:00c73142f92ebb8281fa6b151185b1264f7fd7e0
+--! Previous: sha1:ae0d12068a9c41c33bc525b093753e625dcaed26
+--! Hash: sha1:3bd5f6ee0fee2085c6ff687a98329bdccc7be97d
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

@@ -1,5 +1,5 @@
---! Previous: sha1:00c73142f92ebb8281fa6b151185b1264f7fd7e0
---! Hash: sha1:bea3c0df422323faf47c2dd794e82fb6867c5751
+--! Previous: sha1:3bd5f6ee0fee2085c6ff687a98329bdccc7be97d
+--! Hash: sha1:9e7eb42c18fb61bfc4c521090c13c5eb31ff6988
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

@@ -1,5 +1,5 @@
---! Previous: sha1:bea3c0df422323faf47c2dd794e82fb6867c5751
---! Hash: sha1:b6a67dd7ac4739c3f76ae2b4a0e506a4c517ef71
+--! Previous: sha1:9e7eb42c18fb61bfc4c521090c13c5eb31ff6988
+--! Hash: sha1:b3573da8d2ebf6c6db1df977617c37f76277c21d
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

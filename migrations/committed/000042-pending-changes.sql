@@ -1,5 +1,5 @@
---! Previous: sha1:b6a67dd7ac4739c3f76ae2b4a0e506a4c517ef71
---! Hash: sha1:23fdba5f5c9b682f0b98d69c98c6234dd60a8443
+--! Previous: sha1:b3573da8d2ebf6c6db1df977617c37f76277c21d
+--! Hash: sha1:6a265a435d2c30f841d258a06a70e0e91ce59c90
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would

@@ -1,5 +1,5 @@
---! Previous: sha1:23fdba5f5c9b682f0b98d69c98c6234dd60a8443
---! Hash: sha1:7a8a670ce25c7671f23402300afde7d5f818e2bc
+--! Previous: sha1:6a265a435d2c30f841d258a06a70e0e91ce59c90
+--! Hash: sha1:0cd3e65a7a2d2cb300bdf8b8af99c8c467f2d060
 --! Message: yielding addresses
 
 -- An address is whose who proves it. An unproven one that stands in another account gives way, so that nobody

@@ -1,5 +1,5 @@
---! Previous: sha1:7a8a670ce25c7671f23402300afde7d5f818e2bc
---! Hash: sha1:71d76594d39a80159b44d35931fb6fa3ff91466d
+--! Previous: sha1:0cd3e65a7a2d2cb300bdf8b8af99c8c467f2d060
+--! Hash: sha1:642f3da886d94bf3bb93550b4e579daa2117b6e5
 --! Message: names in mails
 
 -- Names and addresses go into mails: nothing in them may be read as more than a name or one address.

@@ -1,5 +1,5 @@
---! Previous: sha1:71d76594d39a80159b44d35931fb6fa3ff91466d
---! Hash: sha1:da8c3872bb63cf9f26da7caef5dc6563d40de6f2
+--! Previous: sha1:642f3da886d94bf3bb93550b4e579daa2117b6e5
+--! Hash: sha1:01ea3b277a3e9ada3133001c3e9ed13433a65a56
 --! Message: live tables
 
 -- A table whose comment carries the smart tag @live tells of its changes: what happened and which row, on the

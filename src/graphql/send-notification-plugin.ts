@@ -1,6 +1,7 @@
 import { withPgClientTransaction } from "postgraphile/@dataplan/pg";
 import { access, object } from "postgraphile/grafast";
 import { extendSchema, gql } from "postgraphile/utils";
+import { ApiError } from "../errors.ts";
 
 /**
  * `sendNotification`: a typed input around app_public.send_notification, whose payload has either the
@@ -75,7 +76,7 @@ export const SendNotificationPlugin = extendSchema((build) => {
                   text: `select notification_id, recipients, devices from app_public.send_notification(
                   ${ARGUMENTS.map(([name, , type], i) => `${name} => $${i + 1}::${type}`).join(", ")}
                 )`,
-                  values: ARGUMENTS.map(([, field, type]) => inSql(input[field], type)),
+                  values: ARGUMENTS.map(([, field, type]) => inSql(field, input[field], type)),
                 });
                 const [sent] = rows;
                 return {
@@ -130,6 +131,15 @@ const ARGUMENTS = [
   ["dry_run", "dryRun", "boolean"],
 ] as const;
 
-function inSql(value: unknown, type: string): unknown {
+function inSql(field: string, value: unknown, type: string): unknown {
+  if (type === "timestamp" && typeof value === "string" && /(Z|[+-]\d\d(:?\d\d)?)$/i.test(value)) {
+    throw new ApiError(
+      "BAD_USER_INPUT",
+      "A local time has no time zone: leave out Z or the offset.",
+      {
+        field,
+      },
+    );
+  }
   return type === "jsonb" && value != null ? JSON.stringify(value) : (value ?? null);
 }

@@ -150,39 +150,41 @@ describe("npm start", () => {
     const { api } = await urls(dev);
     const path = join(project.root, "migrations/current.sql");
     const readme = await readFile(join(project.root, "README.md"), "utf8");
-    const [, firstTable] = /```sql\n([\s\S]+?)```/.exec(readme) as RegExpExecArray;
+    const [, example] = /```sql\n([\s\S]+?)```/.exec(readme) as RegExpExecArray;
+    // Who has followed README may have committed its table: under another name it is new.
+    const firstTable = (example as string).replaceAll("notes", "jottings");
     const typeOf = async (name: string) =>
       (await graphql(api, `{ __type(name: "${name}") { name } }`)).data.__type?.name;
-    expect(await typeOf("Note")).toBeUndefined();
-    await writeFile(path, firstTable as string);
+    expect(await typeOf("Jotting")).toBeUndefined();
+    await writeFile(path, firstTable);
     await until(
-      () => typeOf("Note"),
-      (name) => name === "Note",
+      () => typeOf("Jotting"),
+      (name) => name === "Jotting",
     );
     const ada = await logIn(api, "ada@example.com");
     const created = await graphql(
       api,
-      'mutation { createNote(input: {note: {body: "Saved"}}) { note { body } } }',
+      'mutation { createJotting(input: {jotting: {body: "Saved"}}) { jotting { body } } }',
       ada,
     );
-    expect(created.data.createNote.note.body).toBe("Saved");
+    expect(created.data.createJotting.jotting.body).toBe("Saved");
     const others = await graphql(
       api,
-      "{ notes { nodes { body } } }",
+      "{ jottings { nodes { body } } }",
       await logIn(api, "operator@example.com"),
     );
-    expect(others.data.notes.nodes).toEqual([]);
+    expect(others.data.jottings.nodes).toEqual([]);
 
     await writeFile(path, `${firstTable}\nselect 1; selekt 2;\n`);
     await dev.prints(
       /line \d+, column \d+ of "current.sql"[\s\S]+selekt 2;\n\| -+\^\n.+syntax error/,
     );
-    expect((await graphql(api, "{ notes { nodes { body } } }", ada)).data.notes.nodes).toHaveLength(
-      1,
-    );
-    await writeFile(path, "drop table if exists app_public.notes;");
+    expect(
+      (await graphql(api, "{ jottings { nodes { body } } }", ada)).data.jottings.nodes,
+    ).toHaveLength(1);
+    await writeFile(path, "drop table if exists app_public.jottings;");
     await until(
-      () => typeOf("Note"),
+      () => typeOf("Jotting"),
       (name) => name === undefined,
     );
     expect(await dev.ends("SIGTERM")).toBe(0);

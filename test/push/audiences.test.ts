@@ -14,7 +14,7 @@ beforeAll(async () => {
   pushes = createPushes(api.database);
   operator = await api.signUpOperator();
   await api.database.owner.query(`
-    create view app_audiences.users_with_old_items as
+    create view app_audiences.tested_old_items as
       select distinct user_id from app_public.items where created_at < now() - interval '1 week';
     create function app_audiences.everybody() returns setof int language sql stable
       as 'select id from app_public.users';
@@ -58,7 +58,7 @@ describe("a named audience", () => {
          ($2, 'Ladder', now())`,
       [old.id, recent.id],
     );
-    const { data, errors } = await send({ audience: "users_with_old_items" });
+    const { data, errors } = await send({ audience: "tested_old_items" });
     expect(errors).toEqual([]);
     const { id } = data.sendNotification.notification;
     const { status, deliveries } = await pushes.settled(id);
@@ -67,7 +67,7 @@ describe("a named audience", () => {
     const { data: after } = await api.graphql(`{ notification(id: ${id}) { users audience } }`, {
       token: operator.token,
     });
-    expect(after.notification).toEqual({ users: [old.id], audience: "users_with_old_items" });
+    expect(after.notification).toEqual({ users: [old.id], audience: "tested_old_items" });
   });
 
   it("is a function of the developer's", async () => {
@@ -80,8 +80,8 @@ describe("a named audience", () => {
     "nobody_made_this",
     "no_user_ids",
     "wants_arguments",
-    "users_with_old_items; drop table app_public.items",
-    '"users_with_old_items"',
+    "tested_old_items; drop table app_public.items",
+    '"tested_old_items"',
     "app_public.users",
     "",
   ])("that is none (%s) is BAD_USER_INPUT, and queues nothing", async (audience) => {
@@ -112,7 +112,7 @@ describe("dryRun", () => {
   });
 
   it("counts an audience, too", async () => {
-    const { data } = await send({ audience: "users_with_old_items", dryRun: true });
+    const { data } = await send({ audience: "tested_old_items", dryRun: true });
     expect(data.sendNotification.reach).toEqual({ recipients: 1, devices: 2 });
   });
 
@@ -125,6 +125,8 @@ describe("dryRun", () => {
 it.each([
   ["sendAt", { sendAt: "2020-01-01T00:00:00Z" }],
   ["sendAtLocal", { sendAtLocal: "2020-01-01T09:00:00" }],
+  ["sendAtLocal", { sendAtLocal: "2027-01-01T09:00:00Z" }],
+  ["sendAtLocal", { sendAtLocal: "2027-01-01T09:00:00+02:00" }],
   ["sendAtLocal", { sendAtLocal: "2090-01-01T09:00:00" }],
   ["sendAtLocal", { sendAtLocal: "2027-01-01T09:00:00", sendAt: "2027-01-01T00:00:00Z" }],
   ["unreadSeconds", { unreadSeconds: 0 }],

@@ -178,6 +178,22 @@ describe("quiet hours", () => {
     expect(inInbox).toBe(1);
   });
 
+  it("that are ended, or moved, let go of what they held, which said why it waited", async () => {
+    const sleeper = await used.pushes.userWithDevices("phone");
+    await beQuiet(sleeper.id);
+    const id = await used.pushes.notify([sleeper.id]);
+    await until(
+      () => used.pushes.ledger(id),
+      ({ deliveries: [delivery] }) => delivery?.error_code === "QUIET_HOURS",
+    );
+    await used.database.owner.query("delete from app_public.quiet_hours where user_id = $1", [
+      sleeper.id,
+    ]);
+    const { status, deliveries } = await used.pushes.settled(id);
+    expect(status).toBe("sent");
+    expect(deliveries).toMatchObject([{ status: "accepted", error_code: null }]);
+  });
+
   it("do not hold a mandatory event back", async () => {
     await used.database.owner.query(
       `insert into app_public.notification_events (event, description, is_mandatory)
@@ -211,6 +227,8 @@ describe("a preference", () => {
     expect(deliveries).toMatchObject([
       { status: "skipped", error_code: "PREFERENCE", attempts: 0 },
     ]);
+    // What nobody wanted has not failed.
+    expect((await used.pushes.ledger(id)).status).toBe("no_devices");
     const { rowCount } = await used.database.owner.query(
       "select from app_public.notification_recipients where notification_id = $1 and read_at is null",
       [id],
