@@ -4,12 +4,20 @@ import type { Pool, PoolClient, QueryResult } from "pg";
 import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { ApiError } from "../errors.ts";
+import { shareReads } from "./shared-reads.ts";
 
 /** Named statements that a connection keeps prepared; the least used one gives way. */
 const PREPARED_STATEMENTS_PER_CONNECTION = 100;
 
 /** Settings of one request's transactions: `role` always, the claims where somebody is logged in. */
 export type RequestSettings = Record<string, string>;
+
+/** The settings of subscriptions: what they read is shared. */
+const subscribing = new WeakSet<object>();
+
+export function markSubscription(settings: RequestSettings): void {
+  subscribing.add(settings);
+}
 
 /**
  * How PostGraphile reaches PostgreSQL. Each use is one transaction that becomes the request's role
@@ -22,6 +30,7 @@ export function createWithPgClient(
   verified: WeakSet<object>,
 ): WithPgClient<NodePostgresPgClient> {
   const withPgClient: WithPgClient<NodePostgresPgClient> = async (settings, callback) => {
+    if (settings != null && subscribing.has(settings)) return sharedReads(settings, callback);
     const client = await pool.connect();
     try {
       if (settings == null) return await callback(wrapClient(client, 0));
@@ -30,6 +39,14 @@ export function createWithPgClient(
       client.release();
     }
   };
+  const sharedReads = shareReads(async (settings, callback) => {
+    const client = await pool.connect();
+    try {
+      return await inRequestTransaction(client, settings as RequestSettings, verified, callback);
+    } finally {
+      client.release();
+    }
+  });
   // The pool belongs to whoever made it.
   withPgClient.release = () => {};
   return withPgClient;

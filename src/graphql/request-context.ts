@@ -3,11 +3,12 @@ import "postgraphile/adaptors/pg";
 import "postgraphile/grafserv/express/v4";
 import type { Request } from "express";
 import type { Pool } from "pg";
+import { type ExecutionArgs, getOperationAST } from "postgraphile/graphql";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import type { Accounts, Client } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
-import { verifySession } from "../database/adaptor.ts";
+import { markSubscription, verifySession } from "../database/adaptor.ts";
 import { clientAddress } from "../http/client-address.ts";
 import { createDemand, type Demand, paced } from "./demand.ts";
 import type { LiveEvents } from "./live-events.ts";
@@ -62,7 +63,10 @@ export function createRequestContext(options: {
   const { accessTokens, liveEvents, liveTables, rateLimitFactor, trustProxy, pool, verified } =
     options;
   const { accounts, credentials, signIn } = options;
-  return (request: Partial<Grafast.RequestContext>): Partial<Grafast.Context> => {
+  return (
+    request: Partial<Grafast.RequestContext>,
+    { document, operationName }: Partial<ExecutionArgs> = {},
+  ): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens, trustProxy);
     // The settings are this request's own object: see identityOf().
     Object.assign(identity.settings, {
@@ -79,6 +83,8 @@ export function createRequestContext(options: {
       if (!verified.has(identity.settings)) await verifyNow();
     };
     const { settings: pgSettings } = identity;
+    const operation = document && getOperationAST(document, operationName);
+    if (operation?.operation === "subscription") markSubscription(pgSettings);
     const demand = createDemand();
     return {
       identity,

@@ -1,0 +1,46 @@
+import type { PgClientQuery, WithPgClient } from "postgraphile/@dataplan/pg";
+import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
+import type { RequestSettings } from "./adaptor.ts";
+
+/**
+ * For subscriptions: when a row changes, each of its subscribers reads it again, and many of them are
+ * the same to every policy. What asks the same as the same user in one turn of the event loop is read
+ * once. Nothing that was sent before is shared: it may not have seen the change.
+ */
+export function shareReads(
+  withPgClient: WithPgClient<NodePostgresPgClient>,
+): WithPgClient<NodePostgresPgClient> {
+  type Answer = Awaited<ReturnType<NodePostgresPgClient["query"]>>;
+  let waiting = new Map<string, Promise<Answer>>();
+
+  function read(settings: RequestSettings, query: PgClientQuery): Promise<Answer> {
+    const key = JSON.stringify([settings, query.text, query.values]);
+    const known = waiting.get(key);
+    if (known) return known;
+    if (waiting.size === 0) {
+      setImmediate(() => {
+        waiting = new Map();
+      });
+    }
+    const answer = new Promise<Answer>((resolve, reject) => {
+      // After all of this turn have asked.
+      setImmediate(() => {
+        withPgClient(settings, (client) => client.query(query)).then(resolve, reject);
+      });
+    });
+    waiting.set(key, answer);
+    return answer;
+  }
+
+  const shared: WithPgClient<NodePostgresPgClient> = (settings, callback) => {
+    const client = {
+      query: (query: PgClientQuery) => read(settings as RequestSettings, query),
+      withTransaction: () => {
+        throw new Error("A subscription reads, and changes nothing.");
+      },
+    } as unknown as NodePostgresPgClient;
+    return Promise.resolve(callback(client));
+  };
+  shared.release = () => {};
+  return shared;
+}
