@@ -8,7 +8,7 @@ const SOCKETS_OF_A_USER = 50;
 /** Changes a second, and for how many seconds. */
 const RATE = 100;
 const SECONDS = 10;
-const WARM_UP = 100;
+const WARM_UP = 300;
 
 /** From the write of a row to the sockets that follow it: one API process, many sockets. */
 const bench: Bench = async (options) => {
@@ -34,6 +34,7 @@ async function measure(environment: Environment, sockets: number): Promise<Figur
     api.url,
     SOCKETS_OF_A_USER,
     changes * SOCKETS_OF_A_USER,
+    WARM_UP * SOCKETS_OF_A_USER,
     tokens.join(","),
   ]);
   const began = performance.now();

@@ -1,12 +1,30 @@
 --! Previous: sha1:642f3da886d94bf3bb93550b4e579daa2117b6e5
---! Hash: sha1:01ea3b277a3e9ada3133001c3e9ed13433a65a56
+--! Hash: sha1:7f072b3c9eb90614a347a5333d9f6afe5e143e33
 --! Message: live tables
 
 -- A table whose comment carries the smart tag @live tells of its changes: what happened and which row, on the
 -- channel of 000010. Each API process asks once for all its subscribers who of them may know.
 
+create or replace function app_private.owner_column(table_id regclass) returns text
+language sql stable
+as $$
+  -- As pg_get_expr() writes `user_id = (select app_public.current_user_id())`.
+  select min(substring(
+    pg_get_expr(pol.polqual, pol.polrelid)
+    from '^\(([a-z_][a-z0-9_]*) = \( SELECT app_public\.current_user_id\(\) AS current_user_id\)\)$'
+  ))
+  from pg_policy pol
+  where pol.polrelid = table_id
+    and pol.polcmd in ('r', '*')
+    and (pol.polroles = '{0}' or (select oid from pg_roles where rolname = ':DATABASE_USER') = any (pol.polroles))
+  -- Another policy beside it could let others in.
+  having count(*) = 1 and bool_and(pol.polpermissive);
+$$;
+comment on function app_private.owner_column(regclass) is
+  'The column that says whose a row is, where its owner is the only user who may read it; else null. It spares the others the question whether they may.';
+
 create or replace function app_private.live_tables(
-  out table_id regclass, out name text, out key text, out told text[], out matched text[]
+  out table_id regclass, out name text, out key text, out told text[], out matched text[], out owner text
 ) returns setof record
 language sql stable security definer set search_path = pg_catalog, public, pg_temp
 as $$
@@ -15,7 +33,8 @@ as $$
     format('%I.%I', n.nspname, c.relname),
     k.key,
     array(select unnest(k.matched || p.columns) order by 1),
-    k.matched
+    k.matched,
+    app_private.owner_column(c.oid::regclass)
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'app_public'
   cross join lateral (
@@ -39,7 +58,7 @@ as $$
     and obj_description(c.oid, 'pg_class') ~ '^(@[^\n]*\n)*@live(\s|$)';
 $$;
 comment on function app_private.live_tables() is
-  'Tables with the tag @live. name: as schema.table; key: the column of their primary key; matched: that and foreign keys, by which subscribers choose; told: those and what the policies for reading look at, of which an event brings the old values.';
+  'Tables with the tag @live. name: as schema.table; key: the column of their primary key; matched: that and foreign keys, by which subscribers choose; told: those and what the policies for reading look at, of which an event brings the old values; owner: see owner_column().';
 
 create or replace function app_private.tg__publish_changes() returns trigger
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
@@ -48,6 +67,8 @@ declare
   v_key text = tg_argv[0];
   v_told text[] = tg_argv[1];
   v_matched text[] = tg_argv[2];
+  -- Empty where a row may be of several.
+  v_owner text = tg_argv[3];
   v_before jsonb[];
   v_after jsonb[];
 begin
@@ -86,7 +107,8 @@ begin
               'op', case when b.row is null then 'INSERT' when a.row is null then 'DELETE' else tg_op end,
               'id', coalesce(a.row, b.row) -> v_key,
               'before', (select jsonb_object_agg(c, b.row -> c) from unnest(v_told) c where b.row is not null),
-              'after', (select jsonb_object_agg(c, a.row -> c) from unnest(v_matched) c where a.row is not null)
+              'after', (select jsonb_object_agg(c, a.row -> c) from unnest(v_matched) c where a.row is not null),
+              'owners', case when v_owner <> '' then jsonb_build_array(b.row -> v_owner, a.row -> v_owner) end
             )
           ) as whole,
           row_number() over (order by a.position, b.position) as position
@@ -112,7 +134,7 @@ declare
 begin
   for v_table in
     with wanted as (
-      select l.table_id, e.name, e.event, e.transition, array[l.key, l.told::text, l.matched::text] as args
+      select l.table_id, e.name, e.event, e.transition, array[l.key, l.told::text, l.matched::text, coalesce(l.owner, '')] as args
       from app_private.live_tables() l
       cross join (
         values
@@ -147,9 +169,9 @@ begin
     if v_table.event is not null then
       execute format(
         'create trigger %I after %s on %s referencing %s
-         for each statement execute function app_private.tg__publish_changes(%L, %L, %L)',
+         for each statement execute function app_private.tg__publish_changes(%L, %L, %L, %L)',
         v_table.name, v_table.event, v_table.table_id, v_table.transition,
-        v_table.args[1], v_table.args[2], v_table.args[3]
+        v_table.args[1], v_table.args[2], v_table.args[3], v_table.args[4]
       );
     end if;
   end loop;

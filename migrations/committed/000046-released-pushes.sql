@@ -1,5 +1,5 @@
---! Previous: sha1:01ea3b277a3e9ada3133001c3e9ed13433a65a56
---! Hash: sha1:95e263d7b3077447903ee6012c22d0865365d19f
+--! Previous: sha1:7f072b3c9eb90614a347a5333d9f6afe5e143e33
+--! Hash: sha1:2857297ef1155b3e742c344051d8dc259ca16cc5
 --! Message: released pushes
 
 -- Whoever changes their quiet hours, or ends them, does not wait for the end of the old ones: what they hold

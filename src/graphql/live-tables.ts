@@ -19,6 +19,8 @@ interface Change {
   /** Absent where they were too long to be told. */
   before?: Columns;
   after?: Columns;
+  /** Whose it was and is, where only its owner may read it; then nobody else of role howdah_user is asked about. */
+  owners?: unknown[];
 }
 
 /** What a subscriber gets: which row, to be read again under their own policies. */
@@ -45,6 +47,7 @@ export interface LiveTables {
 }
 
 interface Subscriber {
+  whose: string;
   /** The same for all who are the same to every policy. */
   viewer: string;
   settings: RequestSettings;
@@ -54,7 +57,8 @@ interface Subscriber {
 
 interface Table {
   name: string;
-  subscribers: Set<Subscriber>;
+  /** By user; operators and those who are not logged in by their role. */
+  subscribers: Map<string, Set<Subscriber>>;
   pending: { change: Change; subscribers: Subscriber[] }[];
   judging: boolean;
 }
@@ -74,7 +78,7 @@ export function createLiveTables(options: {
     const known = tables.get(name);
     if (known) return known;
     const events = liveEvents.subscribe(`changes:${name}`);
-    const table: Table = { name, subscribers: new Set(), pending: [], judging: false };
+    const table: Table = { name, subscribers: new Map(), pending: [], judging: false };
     tables.set(name, table);
     void follow(table, events as AsyncIterableIterator<Change[]>);
     return table;
@@ -85,7 +89,9 @@ export function createLiveTables(options: {
     try {
       for await (const changes of events) {
         for (const change of changes) {
-          const subscribers = [...table.subscribers].filter(({ matches }) => fits(change, matches));
+          const subscribers = candidates(table, change).filter(({ matches }) =>
+            fits(change, matches),
+          );
           if (subscribers.length > 0) table.pending.push({ change, subscribers });
         }
         void judge(table);
@@ -94,7 +100,7 @@ export function createLiveTables(options: {
       reason = error as Error;
     }
     tables.delete(table.name);
-    for (const { queue } of [...table.subscribers]) {
+    for (const { queue } of everybody(table)) {
       if (reason) queue.fail(reason);
       else queue.end();
     }
@@ -148,15 +154,16 @@ export function createLiveTables(options: {
     async subscribe({ table: name, identity, matches, initial }) {
       const { settings } = identity;
       const table = tableOf(name);
-      const queue = createEventQueue<LiveChange>(() => table.subscribers.delete(subscriber));
+      const queue = createEventQueue<LiveChange>(() => remove(table, subscriber));
       const subscriber: Subscriber = {
+        whose: whose(settings.role, identity.userId),
         viewer: `${settings.role} ${identity.userId} ${identity.sessionId}`,
         settings,
         matches: Object.entries(matches).filter(([, value]) => value != null),
         queue,
       };
       // Before the right is asked about, which takes a moment: no change is missed.
-      table.subscribers.add(subscriber);
+      add(table, subscriber);
       if (initial) queue.push(initial);
       if (!(await mayRead(pool, name, settings.role as string))) {
         queue.end();
@@ -165,6 +172,38 @@ export function createLiveTables(options: {
       return queue.iterator;
     },
   };
+}
+
+/** Only users are told apart: an operator may have policies of their own. */
+function whose(role: string | undefined, userId: unknown): string {
+  return role === "howdah_user" ? `user ${userId}` : `${role}`;
+}
+
+function add({ subscribers }: Table, subscriber: Subscriber): void {
+  const same = subscribers.get(subscriber.whose);
+  if (same) same.add(subscriber);
+  else subscribers.set(subscriber.whose, new Set([subscriber]));
+}
+
+function remove({ subscribers }: Table, subscriber: Subscriber): void {
+  const same = subscribers.get(subscriber.whose);
+  same?.delete(subscriber);
+  if (same?.size === 0) subscribers.delete(subscriber.whose);
+}
+
+function everybody({ subscribers }: Table): Subscriber[] {
+  return [...subscribers.values()].flatMap((same) => [...same]);
+}
+
+/** Who may be concerned; whether they are is judged by the policies. */
+function candidates(table: Table, { owners }: Change): Subscriber[] {
+  if (!owners) return everybody(table);
+  const concerned = new Set([
+    ...owners.map((owner) => whose("howdah_user", owner)),
+    "howdah_operator",
+    "howdah_anonymous",
+  ]);
+  return [...concerned].flatMap((one) => [...(table.subscribers.get(one) ?? [])]);
 }
 
 async function mayRead(pool: Pool, table: string, role: string): Promise<boolean> {
