@@ -235,7 +235,7 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
 
 function toConfig(v: Variables): Config {
   const production = v.NODE_ENV === "production";
-  const publicUrl = (v.PUBLIC_URL ?? `http://localhost:${v.PORT}`).replace(/\/$/, "");
+  const publicUrl = (v.PUBLIC_URL ?? `http://localhost:${v.PORT || 5678}`).replace(/\/$/, "");
   return {
     production,
     api: {
