@@ -203,17 +203,33 @@ describe("FCM's answer", () => {
     expect(used.worker.emulator.phones.messages(tokens[0])).toHaveLength(1);
   });
 
-  it("none within a minute ends the batch: unknown, and final where at most once was asked for", {
+  it("none within a minute ends the batch: unknown, and tried again where at least once was asked for", {
     timeout: 90_000,
   }, async () => {
     used.worker.emulator.faults.add({ match: "silent", respond: "HANG" });
     const user = await used.pushes.userWithDevices("silent", "phone");
+    const id = await used.pushes.notify([user.id]);
+    const { deliveries } = await until(
+      () => used.pushes.ledger(id),
+      ({ deliveries: [first] }) => first?.status === "retrying",
+      80_000,
+    );
+    expect(deliveries).toMatchObject([
+      { status: "retrying", error_code: "TIMEOUT", attempts: 1 },
+      { status: "accepted" },
+    ]);
+  });
+
+  it("none at all is unknown and final where at most once was asked for, as soon as the SDK gives up once", {
+    timeout: 60_000,
+  }, async () => {
+    used.worker.emulator.faults.add({ match: "silent", respond: "HANG" });
+    const user = await used.pushes.userWithDevices("silent", "phone");
     const id = await used.pushes.notify([user.id], ", delivery => 'at_most_once'");
-    // What FCM has answered is written down with the rest of its batch.
-    const { status, deliveries } = await used.pushes.settled(id, 80_000);
+    const { status, deliveries } = await used.pushes.settled(id, 50_000);
     expect(status).toBe("partial");
     expect(deliveries).toMatchObject([
-      { status: "unknown", error_code: "TIMEOUT", attempts: 1 },
+      { status: "unknown", error_code: "app/network-error", attempts: 1 },
       { status: "accepted" },
     ]);
   });
