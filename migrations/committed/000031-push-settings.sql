@@ -1,5 +1,5 @@
 --! Previous: sha1:9091a5f93139ed652117d45d56c221378e43c9a1
---! Hash: sha1:8816d75d5f77e70b0bffc9f41e2372ddd767543a
+--! Hash: sha1:f8eb6f6825510595eec6f986d761ac178eb97776
 --! Message: push settings
 
 -- What a recipient wants to be disturbed by, and when not. The inbox gets everything.
@@ -60,7 +60,8 @@ begin
     raise exception using errcode = 'HWINP', message = 'There is no such event.', column = 'event';
   end if;
   if (
-    select count(*) from app_public.notification_preferences p where p.user_id = v_user_id
+    select count(*) from app_public.notification_preferences p
+    where p.user_id = v_user_id and p.event <> set_notification_preference.event
   ) >= 500 then
     raise exception using
       errcode = 'HWINP', message = 'A user has at most 500 preferences.', column = 'event';

@@ -1,5 +1,5 @@
---! Previous: sha1:8816d75d5f77e70b0bffc9f41e2372ddd767543a
---! Hash: sha1:e057c19c288a0ad1adc2f99948570ba70f55a44e
+--! Previous: sha1:f8eb6f6825510595eec6f986d761ac178eb97776
+--! Hash: sha1:bb5b3764275970d4a76d00ef8dcbec3894812a8e
 --! Message: workers
 
 -- Which worker processes live: what a dead one held is given to others.

@@ -1,5 +1,5 @@
---! Previous: sha1:e057c19c288a0ad1adc2f99948570ba70f55a44e
---! Hash: sha1:c6a9bb6b84e8346cccc233d612eb3e48c666770e
+--! Previous: sha1:bb5b3764275970d4a76d00ef8dcbec3894812a8e
+--! Hash: sha1:a397e6cd5d644171a40bbd79172f39c18742b6f2
 --! Message: delivery batches
 
 -- What is still to be sent: batches of up to 500 deliveries of one notification and platform, each with a

@@ -1,5 +1,5 @@
---! Previous: sha1:c6a9bb6b84e8346cccc233d612eb3e48c666770e
---! Hash: sha1:38800b5bb620b42b5a6a2223eae0f3227a96052f
+--! Previous: sha1:a397e6cd5d644171a40bbd79172f39c18742b6f2
+--! Hash: sha1:c4f7815d033fb08ade46a681eb971f6e8cfd937d
 --! Message: audiences
 
 -- For whom a notification is still to be fanned out, and when: by a list of users, or by a named audience.

@@ -1,5 +1,5 @@
---! Previous: sha1:38800b5bb620b42b5a6a2223eae0f3227a96052f
---! Hash: sha1:e0cb70da3f2a9ecdd7794b9977ba02b526e223b8
+--! Previous: sha1:c4f7815d033fb08ade46a681eb971f6e8cfd937d
+--! Hash: sha1:8af53f98716d91bbb1706bfbdfbec2a9cb96ff96
 --! Message: pauses
 
 -- When FCM wants less, or nothing at all, from us: pauses that all workers share, and a breaker against
@@ -71,7 +71,7 @@ as $$
   values (
     pause_pushes.device_type,
     pause_pushes.error_code,
-    now() + make_interval(secs => greatest(retry_after, app_private.pause_seconds(first, 1)))
+    now() + make_interval(secs => greatest(least(retry_after, 86400), app_private.pause_seconds(first, 1)))
   )
   on conflict (device_type, error_code) where ended_at is null do update
   set
@@ -81,7 +81,7 @@ as $$
       p.paused_until,
       now() + make_interval(
         secs => greatest(
-          retry_after,
+          least(retry_after, 86400),
           case when p.paused_until <= now() then app_private.pause_seconds(first, p.occurrences + 1) else 0 end
         )
       )
@@ -89,7 +89,7 @@ as $$
   returning p.paused_until;
 $$;
 comment on function app_private.pause_pushes(app_public.device_type, text, double precision, int) is
-  'Pauses a platform (null: all) for retry_after seconds at least, longer each time in a row, beginning with first seconds; returns until when.';
+  'Pauses a platform (null: all) for retry_after seconds at least (a day at most), longer each time in a row, beginning with first seconds; returns until when.';
 
 create or replace function app_private.paused_until(device_type app_public.device_type)
 returns timestamptz

@@ -1,5 +1,5 @@
---! Previous: sha1:e0cb70da3f2a9ecdd7794b9977ba02b526e223b8
---! Hash: sha1:9a32122eeea6b6dc71c495edd54d2a9c97a01cf5
+--! Previous: sha1:8af53f98716d91bbb1706bfbdfbec2a9cb96ff96
+--! Hash: sha1:3f0ba21579291b43e6c57315e428aa90b21b6947
 --! Message: sending
 
 -- A worker's way through a batch: claim, send (in Node), record. One statement each, so that a crash between
@@ -51,12 +51,28 @@ begin
   select * into v_notification
   from app_public.notifications n where n.id = v_batch.notification_id;
 
+  if v_notification.status = 'canceled' then
+    -- Its worker had it when it was canceled, and died: nobody hands it to FCM any more.
+    update app_public.notification_deliveries d
+    set status = 'canceled', next_attempt_at = null
+    where d.id = any (v_batch.delivery_ids)
+      and d.month = v_batch.month
+      and d.status in ('queued', 'retrying', 'sending');
+    delete from app_private.delivery_batches b where b.id = v_batch.id;
+    perform app_private.settle_notification(v_batch.notification_id);
+    return;
+  end if;
   if v_batch.circuit_breaker_id is not null and v_notification.expires_at > now() then
     return;
   end if;
+  -- Who lifts one waits until this has read them, and then finds the batch that it has postponed.
+  perform from app_public.push_pauses p where p.ended_at is null order by p.id for share;
   v_paused_until := app_private.paused_until(v_batch.device_type);
-  if v_paused_until < v_notification.expires_at then
-    perform app_private.postpone_batch(v_batch.id, v_paused_until);
+  if v_notification.expires_at > now() and v_paused_until is not null then
+    -- Not after it expires: that has to be written down, too.
+    perform app_private.postpone_batch(
+      v_batch.id, least(v_paused_until, v_notification.expires_at)
+    );
     return;
   end if;
 
@@ -204,6 +220,7 @@ declare
   v_dead_ids bigint[];
   v_accepted int;
   v_answered int;
+  v_users int;
   v_retry record;
   v_batch_id bigint;
 begin
@@ -239,6 +256,9 @@ begin
     v_breaker_id := app_private.trip_circuit_breaker(v_batch.device_type, cardinality(v_dead_ids));
     alert := 'circuit_breaker';
   end if;
+  select count(distinct d.user_id) into v_users
+  from app_public.notification_deliveries d
+  where d.id = any (v_ids) and d.month = v_batch.month;
   if v_accepted > 0 then
     perform app_private.end_pauses(v_batch.device_type);
   end if;
@@ -253,6 +273,8 @@ begin
     -- Only a quota is hit in the middle of a batch; else one that was accepted shows that all is well.
     continue when v_accepted > 0
       and v_retry.error_code not in ('QUOTA_EXCEEDED', 'RESOURCE_EXHAUSTED');
+    -- One user's devices may be another project's, by mistake or on purpose: they alone wait (below).
+    continue when v_retry.error_code = 'SENDER_ID_MISMATCH' and v_users < 2;
     -- One 503 is bad luck, many are an outage.
     continue when v_retry.pause = 'outage' and v_retry.deliveries < 10;
     perform app_private.pause_pushes(
@@ -270,7 +292,7 @@ begin
         o.id,
         o.message_id,
         o.error_code,
-        o.retry_after,
+        least(o.retry_after, 86400) as retry_after,
         o.pause,
         case
           when o.status = 'dead_address' and v_breaker_id is not null then 'retrying'
@@ -297,7 +319,7 @@ begin
         end
       from outcome o
       where d.id = o.id and d.month = v_batch.month and d.status = 'sending'
-      returning d.id, d.device_token_id, d.user_id, d.status, o.pause, o.retry_after
+      returning d.id, d.device_token_id, d.user_id, d.status, d.error_code, o.pause, o.retry_after
     ),
     disabled_device as (
       update app_public.device_tokens t
@@ -312,7 +334,11 @@ begin
       update app_public.device_tokens t
       set paused_until = now() + make_interval(secs => r.retry_after)
       from recorded_delivery r
-      where r.pause = 'device' and t.id = r.device_token_id
+      where t.id = r.device_token_id
+        and (
+          r.pause = 'device'
+          or (r.pause = 'project' and r.error_code = 'SENDER_ID_MISMATCH' and (v_users < 2 or v_accepted > 0))
+        )
     )
   select count(*)::int into recorded from recorded_delivery;
 

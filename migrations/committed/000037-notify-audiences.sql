@@ -1,5 +1,5 @@
---! Previous: sha1:9a32122eeea6b6dc71c495edd54d2a9c97a01cf5
---! Hash: sha1:d8a5c86bbfac517aa36a974fd0b907cd5cfbe1af
+--! Previous: sha1:3f0ba21579291b43e6c57315e428aa90b21b6947
+--! Hash: sha1:099658989fa8a83385b261d1b8626077240d6556
 --! Message: notify audiences
 
 -- notify() with all that a sender wants; it replaces the one of 000013.
@@ -274,12 +274,20 @@ begin
   delete from app_private.notification_audience a where a.notification_id = v_notification.id;
   delete from app_private.delivery_batches b
   where b.notification_id = v_notification.id and b.worker_id is null;
+  -- What a worker has it ends itself; what one had that is gone is nobody's any more.
   update app_public.notification_deliveries d
   set status = 'canceled', next_attempt_at = null
-  where d.notification_id = v_notification.id and d.status in ('queued', 'retrying');
+  where d.notification_id = v_notification.id
+    and d.status in ('queued', 'retrying', 'sending')
+    and not exists (
+      select from app_private.delivery_batches b
+      where b.notification_id = v_notification.id and d.id = any (b.delivery_ids)
+    );
   update app_public.notifications n
   set status = 'canceled' where n.id = v_notification.id
   returning * into v_notification;
+  perform app_private.settle_notification(v_notification.id);
+  select * into v_notification from app_public.notifications n where n.id = v_notification.id;
   return v_notification;
 end;
 $$;

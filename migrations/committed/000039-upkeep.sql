@@ -1,5 +1,5 @@
---! Previous: sha1:ae0d12068a9c41c33bc525b093753e625dcaed26
---! Hash: sha1:3bd5f6ee0fee2085c6ff687a98329bdccc7be97d
+--! Previous: sha1:9b09f6c496101267db94f8e0e7b31c2e58ec8e50
+--! Hash: sha1:6fcb2a972d16556c9358db225a6383908c088597
 --! Message: upkeep
 
 -- What keeps sending going whatever happened to a worker, and the ledger from growing for ever.

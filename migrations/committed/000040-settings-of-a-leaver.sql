@@ -1,5 +1,5 @@
---! Previous: sha1:3bd5f6ee0fee2085c6ff687a98329bdccc7be97d
---! Hash: sha1:9e7eb42c18fb61bfc4c521090c13c5eb31ff6988
+--! Previous: sha1:6fcb2a972d16556c9358db225a6383908c088597
+--! Hash: sha1:f366b136f8f7c753a61d5bbcfae7f69c8b75f74c
 --! Message: settings of a leaver
 
 -- Preferences and quiet hours go with the account, and come along in the export.

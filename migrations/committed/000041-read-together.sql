@@ -1,5 +1,5 @@
---! Previous: sha1:9e7eb42c18fb61bfc4c521090c13c5eb31ff6988
---! Hash: sha1:b3573da8d2ebf6c6db1df977617c37f76277c21d
+--! Previous: sha1:f366b136f8f7c753a61d5bbcfae7f69c8b75f74c
+--! Hash: sha1:710c64be6145e67dcd8481e99c3dbc3ee0eea785
 --! Message: read together
 
 -- What is read on one device is read on all: the others are told.

@@ -1,5 +1,5 @@
---! Previous: sha1:b3573da8d2ebf6c6db1df977617c37f76277c21d
---! Hash: sha1:6a265a435d2c30f841d258a06a70e0e91ce59c90
+--! Previous: sha1:710c64be6145e67dcd8481e99c3dbc3ee0eea785
+--! Hash: sha1:44203fa006a31cb3dab363832e607ea8e2508f61
 --! Message: pending changes
 
 -- With a new password, what an intruder had begun is over: a link to an address of theirs, sent before, would

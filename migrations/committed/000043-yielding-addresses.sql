@@ -1,5 +1,5 @@
---! Previous: sha1:6a265a435d2c30f841d258a06a70e0e91ce59c90
---! Hash: sha1:0cd3e65a7a2d2cb300bdf8b8af99c8c467f2d060
+--! Previous: sha1:44203fa006a31cb3dab363832e607ea8e2508f61
+--! Hash: sha1:9b7bfcc1d413d616ebed30653accf3d6f7d657c7
 --! Message: yielding addresses
 
 -- An address is whose who proves it. An unproven one that stands in another account gives way, so that nobody

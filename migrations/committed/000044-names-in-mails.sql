@@ -1,5 +1,5 @@
---! Previous: sha1:0cd3e65a7a2d2cb300bdf8b8af99c8c467f2d060
---! Hash: sha1:642f3da886d94bf3bb93550b4e579daa2117b6e5
+--! Previous: sha1:9b7bfcc1d413d616ebed30653accf3d6f7d657c7
+--! Hash: sha1:d7b630b458f2455f1073a9382e2aef8832a407eb
 --! Message: names in mails
 
 -- Names and addresses go into mails: nothing in them may be read as more than a name or one address.

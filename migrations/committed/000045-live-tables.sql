@@ -1,5 +1,5 @@
---! Previous: sha1:642f3da886d94bf3bb93550b4e579daa2117b6e5
---! Hash: sha1:7f072b3c9eb90614a347a5333d9f6afe5e143e33
+--! Previous: sha1:d7b630b458f2455f1073a9382e2aef8832a407eb
+--! Hash: sha1:3d64a3667d71a3f8e41634dc7cd692be390e2eeb
 --! Message: live tables
 
 -- A table whose comment carries the smart tag @live tells of its changes: what happened and which row, on the

@@ -1,5 +1,5 @@
---! Previous: sha1:7f072b3c9eb90614a347a5333d9f6afe5e143e33
---! Hash: sha1:2857297ef1155b3e742c344051d8dc259ca16cc5
+--! Previous: sha1:3d64a3667d71a3f8e41634dc7cd692be390e2eeb
+--! Hash: sha1:a6af3772fe5d8a820569811dc9682165529371bf
 --! Message: released pushes
 
 -- Whoever changes their quiet hours, or ends them, does not wait for the end of the old ones: what they hold

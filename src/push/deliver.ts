@@ -26,7 +26,15 @@ interface Claimed {
 
 type Context = Pick<
   TaskContext,
-  "pool" | "messaging" | "lanes" | "logger" | "workerId" | "batches" | "stopping" | "drained"
+  | "pool"
+  | "messaging"
+  | "lanes"
+  | "logger"
+  | "workerId"
+  | "batches"
+  | "isFresh"
+  | "stopping"
+  | "drained"
 >;
 
 /**
@@ -75,7 +83,7 @@ const ALERTS: Readonly<Record<string, string>> = {
 /** Sends; `write` gets the outcome of each delivery once, and says whether the batch is still ours. */
 async function send(
   { notification, deliveries }: Claimed,
-  { messaging, lanes, stopping, drained }: Context,
+  { messaging, lanes, isFresh, stopping, drained }: Context,
   write: (outcomes: DeliveryOutcome[]) => Promise<boolean>,
 ): Promise<void> {
   const now = new Date();
@@ -88,6 +96,8 @@ async function send(
   drained.addEventListener("abort", end);
 
   async function deliver(delivery: Delivery): Promise<void> {
+    // It was suspended, or the database is away: others may have the rest.
+    if (!isFresh()) return end();
     unsent.delete(delivery);
     inFlight.add(delivery);
     const answer = await sendMessage(

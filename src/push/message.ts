@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Message } from "firebase-admin/messaging";
 
 /** What is sent, to whomever: a row of app_public.notifications. */
@@ -76,7 +77,7 @@ export function buildMessage(notification: Notification, address: Address, now: 
   } as Message;
 }
 
-/** RFC 8030, 5.4: a topic has at most 32 characters of base64url. */
+/** RFC 8030, 5.4: a topic has at most 32 characters of base64url. Hashed: two keys may begin alike. */
 function topicOf(collapseKey: string): string {
-  return Buffer.from(collapseKey).toString("base64url").slice(0, 32);
+  return createHash("sha256").update(collapseKey).digest("base64url").slice(0, 32);
 }

@@ -20,6 +20,8 @@ export interface Outcome {
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
+/** What Retry-After may ask for at most: nobody means a year. */
+const DAY = 24 * HOUR;
 
 /** A message that has no answer when its batch has to end. */
 export function timedOut(attempts: number): Outcome {
@@ -31,7 +33,18 @@ export function timedOut(attempts: number): Outcome {
  * 404 unregistered: what FCM wrote is read instead.
  */
 export function outcomeOf(answered: Answered, attempts: number): Outcome {
-  if (answered.success) return { status: "accepted", message_id: answered.messageId };
+  try {
+    return judge(answered, attempts);
+  } catch (error) {
+    // Whatever a proxy made of it: it is this message's fault alone, and nobody knows what became of it.
+    return { ...timedOut(attempts), error_code: (error as Error).name };
+  }
+}
+
+function judge(answered: Answered, attempts: number): Outcome {
+  if (answered.success) {
+    return { status: "accepted", message_id: storable(answered.messageId) };
+  }
   const { status, headers, code, aboutAddress, aboutDevice } = answerOf(answered.error);
   const retryAfter = secondsOf(headers["retry-after"]);
   const retry = (first: number, pause?: Outcome["pause"]): Outcome => ({
@@ -66,7 +79,12 @@ export function outcomeOf(answered: Answered, attempts: number): Outcome {
     default:
       // UNAVAILABLE, INTERNAL, a proxy's HTML. Another 4xx would be refused again, and so would what
       // the SDK itself refuses to send.
-      return status >= 500 ? retry(1, "outage") : { status: "failed", error_code: code };
+      if (status >= 500) return retry(1, "outage");
+      // A 2xx that cannot be read: FCM may have taken it.
+      if (status >= 200 && status < 300) return { ...retry(1), status: "unknown" };
+      // A proxy between FCM and us, for the moment.
+      if (status >= 300 && (status < 400 || status === 407 || status === 408)) return retry(1);
+      return { status: "failed", error_code: code };
   }
 }
 
@@ -109,16 +127,18 @@ function answerOf(error: unknown): Answer {
         };
       }
     | undefined;
-  const details = body?.error?.details ?? [];
+  const found = body?.error?.details;
+  const details = Array.isArray(found) ? found.filter((one) => typeof one === "object" && one) : [];
   const field = details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field;
   const status = httpResponse?.status ?? 0;
   return {
     status,
     headers: httpResponse?.headers ?? {},
-    code:
-      details.find((detail) => detail["@type"]?.endsWith("fcm.v1.FcmError"))?.errorCode ??
-      body?.error?.status ??
-      (status >= 500 ? `HTTP_${status}` : code),
+    code: storable(
+      details.find((detail) => String(detail["@type"]).endsWith("fcm.v1.FcmError"))?.errorCode ??
+        body?.error?.status ??
+        (status >= 500 || (status >= 200 && status < 400) ? `HTTP_${status}` : code),
+    ),
     aboutAddress:
       field === "message.token" ||
       field === "message.fid" ||
@@ -132,8 +152,15 @@ function answerOf(error: unknown): Answer {
 /** Retry-After (RFC 9110, 10.2.3): seconds, or a date. */
 function secondsOf(header: unknown): number {
   const seconds = Number(header);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds);
-  return Math.max(0, (Date.parse(String(header)) - Date.now()) / 1000) || 0;
+  const wanted = Number.isFinite(seconds)
+    ? seconds
+    : (Date.parse(String(header)) - Date.now()) / 1000 || 0;
+  return Math.min(DAY, Math.max(0, wanted));
+}
+
+/** As PostgreSQL can keep it: no NUL, no half of a character, no novel. */
+function storable(text: unknown): string {
+  return String(text).replaceAll("\0", "").toWellFormed().slice(0, 500);
 }
 
 /** Exponential with full jitter above half, from `first` seconds to an hour. */

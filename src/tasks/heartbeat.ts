@@ -5,7 +5,12 @@ import type { Logger } from "pino";
 /** Between two heartbeats, milliseconds; app_private.is_alive() forgives three that are missed. */
 const INTERVAL = 5000;
 
+/** Without a heartbeat for so long, milliseconds, its batches may soon be another's (after 20 s). */
+const FRESH = 15_000;
+
 export interface Heartbeat {
+  /** Whether others still hold back from what this worker has: not after it was suspended, say. */
+  isFresh(): boolean;
   stop(): Promise<void>;
 }
 
@@ -29,14 +34,17 @@ export async function startHeartbeat(options: {
   let timer: NodeJS.Timeout | undefined;
   let beating: Promise<void> | undefined;
   let stopped = false;
+  let last = performance.now();
 
   async function beat(): Promise<void> {
+    const began = performance.now();
     try {
       await pool.query("select app_private.heartbeat($1, $2, $3)", [
         workerId,
         [...jobWorkerIds],
         [...batches],
       ]);
+      last = began;
       const { rows } = await pool.query<{
         dead_workers: number;
         batches: number;
@@ -62,6 +70,7 @@ export async function startHeartbeat(options: {
   // The name is known once the runner has made its pool, a moment from now.
   schedule(100);
   return {
+    isFresh: () => performance.now() - last < FRESH,
     async stop() {
       stopped = true;
       clearTimeout(timer);

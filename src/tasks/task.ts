@@ -25,6 +25,8 @@ export interface TaskContext {
   workerId: string;
   /** The batches of pushes that this process is at: its heartbeat keeps them its own. */
   batches: Set<number>;
+  /** Whether this worker's batches are still its own, by the clock: what it has not sent by then is another's. */
+  isFresh(): boolean;
   /** Aborted when the worker is to stop: finish what is begun, begin nothing more. */
   stopping: AbortSignal;
   /** Aborted when there is no time left to finish: write down what is known. */

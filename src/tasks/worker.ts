@@ -74,6 +74,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         logger,
         workerId,
         batches,
+        isFresh: heartbeat.isFresh,
         stopping: stopping.signal,
         drained: drained.signal,
       }),

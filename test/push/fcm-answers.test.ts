@@ -83,7 +83,6 @@ describe("FCM's answer", () => {
   });
 
   it.each([
-    ["mismatch", "SENDER_ID_MISMATCH"],
     ["denied", "PERMISSION_DENIED"],
     ["unauthenticated", "UNAUTHENTICATED"],
   ])(
@@ -110,6 +109,26 @@ describe("FCM's answer", () => {
       expect(used.worker.emulator.phones.messages(other.tokens[0] as string)).toEqual([]);
     },
   );
+
+  it("403 SENDER_ID_MISMATCH of several users stops this project's sending; of one their devices wait alone", async () => {
+    // A registration of another project, which anybody can send us.
+    expect(await answered("mismatch")).toMatchObject({
+      status: "retrying",
+      error_code: "SENDER_ID_MISMATCH",
+      disabled_reason: null,
+    });
+    expect(await pauses()).toEqual([]);
+    const [one, two] = [
+      await used.pushes.userWithDevices("mismatch"),
+      await used.pushes.userWithDevices("mismatch"),
+    ];
+    const id = await used.pushes.notify([one.id, two.id]);
+    await until(
+      () => used.pushes.ledger(id),
+      ({ deliveries }) => deliveries.filter(({ status }) => status === "retrying").length === 2,
+    );
+    expect(await pauses()).toMatchObject([{ device_type: null, error_code: "SENDER_ID_MISMATCH" }]);
+  });
 
   it("401 THIRD_PARTY_AUTH_ERROR pauses that platform and keeps its addresses", async () => {
     expect(await answered("thirdparty")).toMatchObject({

@@ -44,6 +44,31 @@ describe("the outcome of a delivery", () => {
     expect(answer.retry_after).toBe(3600);
   });
 
+  const answer = (status: number, data: unknown, headers = {}) =>
+    outcomeOf({ success: false, error: { code: "x", httpResponse: { status, data, headers } } }, 1);
+
+  it.each([
+    ["details that are no list", answer(500, { error: { details: {} } }), "retrying"],
+    ["details of nothing", answer(500, { error: { details: [null, 1, "x"] } }), "retrying"],
+    ["a text for a body", answer(200, "<html>"), "unknown"],
+    ["a redirection", answer(302, ""), "retrying"],
+    ["a proxy that wants to know who asks", answer(407, ""), "retrying"],
+    ["a time-out of a proxy", answer(408, ""), "retrying"],
+    ["nothing at all", outcomeOf({ success: false, error: undefined }, 1), "failed"],
+  ])(
+    "of %s is no exception, which would stop the others of its batch",
+    (_what, outcome, status) => {
+      expect(outcome.status).toBe(status);
+    },
+  );
+
+  it("can be stored, whatever FCM says, and waits for a day at most", () => {
+    const { error_code } = answer(400, { error: { status: "A\0B\ud800" } });
+    expect(error_code).toBe("AB\ufffd");
+    expect(outcomeOf({ success: true, messageId: "a\0b" }, 1).message_id).toBe("ab");
+    expect(answer(500, {}, { "retry-after": "99999999999999" }).retry_after).toBe(86_400);
+  });
+
   it("is failed for a payload that FCM refuses itself", async () => {
     const answered = await sendMessage(used.firebase.messaging, () => ({
       token: "a",

@@ -119,3 +119,73 @@ describe("outcomes of a batch that are written in parts", () => {
     });
   });
 });
+
+describe("a notification that is canceled", () => {
+  const cancel = async (id: number) => {
+    await database.owner.query("select app_public.cancel_notification($1)", [id]);
+    const { rows } = await database.owner.query(
+      "select status, sent_status from app_public.notifications where id = $1",
+      [id],
+    );
+    return rows[0];
+  };
+
+  it("while its worker dies is not sent by another", async () => {
+    const batch = await claimedBatch(3);
+    await cancel(batch.notificationId);
+    const { rows } = await database.owner.query(
+      "select (app_private.claim_batch(b.id, $2)).fence from app_private.delivery_batches b where b.notification_id = $1",
+      [batch.notificationId, randomUUID()],
+    );
+    expect(rows).toEqual([{ fence: null }]);
+    expect(await batch.statuses()).toEqual({ canceled: 3 });
+    expect(await batch.left()).toBeUndefined();
+  });
+
+  it("after its worker has died leaves nothing that goes on for ever", async () => {
+    const batch = await claimedBatch(3);
+    await database.owner.query(
+      "update app_private.delivery_batches set worker_id = null where notification_id = $1",
+      [batch.notificationId],
+    );
+    await cancel(batch.notificationId);
+    expect(await batch.statuses()).toEqual({ canceled: 3 });
+  });
+
+  it("says that it was sent to some where it was", async () => {
+    const batch = await claimedBatch(3);
+    await batch.record(batch.deliveryIds.slice(0, 1), "accepted");
+    await database.owner.query(
+      "update app_private.delivery_batches set worker_id = null where notification_id = $1",
+      [batch.notificationId],
+    );
+    expect(await cancel(batch.notificationId)).toEqual({ status: "canceled", sent_status: true });
+  });
+});
+
+describe("a pause that outlasts the notification", () => {
+  it("is a pause all the same: nothing is handed out before", async () => {
+    await database.owner.query(
+      "select app_private.pause_pushes('web', 'QUOTA_EXCEEDED', 1e12, 60)",
+    );
+    const { rows: pauses } = await database.owner.query(
+      "select paused_until < now() + interval '25 hours' as is_bounded from app_public.push_pauses where ended_at is null",
+    );
+    expect(pauses).toEqual([{ is_bounded: true }]);
+    const user = await createUser(database);
+    await database.owner.query(
+      "insert into app_public.device_tokens (user_id, token, device_type) values ($1, 'paused', 'web')",
+      [user],
+    );
+    const { rows } = await database.owner.query(
+      "select id from app_private.notify($1, 'e', 'm', expires_at => now() + interval '10 minutes')",
+      [[user]],
+    );
+    await database.owner.query("select app_private.fan_out_notification($1, 10)", [rows[0].id]);
+    const claimed = await database.owner.query(
+      "select (app_private.claim_batch(b.id, $2)).fence from app_private.delivery_batches b where b.notification_id = $1",
+      [rows[0].id, randomUUID()],
+    );
+    expect(claimed.rows).toEqual([{ fence: null }]);
+  });
+});
