@@ -28,10 +28,12 @@ export interface WorkerOptions {
   logger: Logger;
 }
 
-/** Jobs that run at once. */
-const CONCURRENCY = 4;
-/** graphile-worker needs two connections more than jobs; the tasks' own statements as many again. */
-const POOL_SIZE = CONCURRENCY * 2 + 2;
+/** Jobs that run at once: pushes, and all others, which a slow FCM or audience must not hold back. */
+const PUSH_CONCURRENCY = 4;
+const OTHER_CONCURRENCY = 2;
+const PUSH_TASKS = ["deliver_pushes", "fan_out_notification"];
+/** graphile-worker needs two connections more than jobs, for each of the two; the tasks' statements as many again. */
+const POOL_SIZE = (PUSH_CONCURRENCY + OTHER_CONCURRENCY) * 2 + 4;
 
 /** What writing outcomes may take of the drain, milliseconds. */
 const RECORDING_TIME = 2000;
@@ -59,11 +61,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const batches = new Set<number>();
     const heartbeat = await startHeartbeat({ pool, workerId, batches, events, logger });
     stack.defer(() => heartbeat.stop());
-    const runner = await run({
-      pgPool: pool,
-      events,
-      logger: new GraphileWorkerLogger(graphileLog(logger)),
-      taskList: await loadTasks({
+    const tasks = Object.entries(
+      await loadTasks({
         pool,
         messaging,
         lanes: createLanes(SOCKETS),
@@ -78,8 +77,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         stopping: stopping.signal,
         drained: drained.signal,
       }),
-      parsedCronItems: parseCrontab(CRONTAB),
-      concurrency: CONCURRENCY,
+    );
+    const isPush = ([name]: [string, unknown]) => PUSH_TASKS.includes(name);
+    const shared = {
+      pgPool: pool,
+      events,
+      logger: new GraphileWorkerLogger(graphileLog(logger)),
       noHandleSignals: true,
       // A completion that waits to be batched is lost when the process ends: the job would run twice.
       preset: {
@@ -90,10 +93,26 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           gracefulShutdownAbortTimeout: config.shutdownSeconds * 1000,
         },
       },
+    };
+    const pushes = await run({
+      ...shared,
+      taskList: Object.fromEntries(tasks.filter(isPush)),
+      parsedCronItems: [],
+      concurrency: PUSH_CONCURRENCY,
     });
-    stack.defer(() => runner.stop());
+    stack.defer(() => pushes.stop());
+    const others = await run({
+      ...shared,
+      taskList: Object.fromEntries(tasks.filter((task) => !isPush(task))),
+      parsedCronItems: parseCrontab(CRONTAB),
+      concurrency: OTHER_CONCURRENCY,
+    });
+    // Both at once: each has the whole time to end what it is at.
+    let othersStopped: Promise<void> | undefined;
+    stack.defer(() => othersStopped);
     stack.defer(() => {
       stopping.abort();
+      othersStopped = others.stop();
       // What FCM has not answered shortly before the deadline is written down as unknown.
       const patience = Math.max(0, config.shutdownSeconds * 1000 - RECORDING_TIME);
       setTimeout(() => drained.abort(), patience).unref();

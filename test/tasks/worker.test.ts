@@ -92,3 +92,36 @@ describe("delete_expired", () => {
     expect(await left()).toEqual({ events: 1, sessions: 1, attempts: 1 });
   });
 });
+
+// Last: what hangs keeps its slots until the worker ends.
+describe("pushes that hang", () => {
+  it("hold back no other work of the worker, such as mails", async () => {
+    used.worker.emulator.faults.add({ match: "stuck", respond: "HANG" });
+    for (let n = 0; n < 6; n += 1) {
+      const { id } = await used.pushes.userWithDevices("stuck");
+      await used.pushes.notify([id]);
+    }
+    await until(
+      async () =>
+        (
+          await used.database.owner.query(
+            "select from app_public.notification_deliveries where status = 'sending'",
+          )
+        ).rowCount,
+      (sending) => sending === 4,
+    );
+    const { rows } = await used.database.owner.query(
+      "select (graphile_worker.add_job('delete_expired')).id",
+    );
+    await until(
+      async () =>
+        (
+          await used.database.owner.query("select from graphile_worker.jobs where id = $1", [
+            rows[0].id,
+          ])
+        ).rowCount,
+      (left) => left === 0,
+      5000,
+    );
+  });
+});
