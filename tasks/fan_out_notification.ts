@@ -3,19 +3,53 @@ import { defineTask } from "../src/tasks/task.ts";
 
 /** Users a statement: large enough to be quick, small enough to let others at the tables. */
 const CHUNK = 5000;
+/** Milliseconds after which other fan-outs have their turn. */
+const TURN = 500;
+/** Of one that has had a turn: behind mails and behind those that begin. */
+const LATER = 5;
+/** Seconds that a statement may take, a developer's audience above all. */
+const STATEMENT_PATIENCE = 60;
 
 /** Writes the inbox rows and deliveries of who is due, chunk by chunk; SQL remembers where it is. */
 export default defineTask(
   z.object({ notificationId: z.int() }),
   async ({ notificationId }, { pool, stopping }) => {
-    let more = true;
-    while (more) {
-      if (stopping.aborted) throw new Error("The worker stops: another one goes on with this.");
-      const { rows } = await pool.query<{ more: boolean }>(
-        "select has_more as more from app_private.fan_out_notification($1, $2)",
-        [notificationId, CHUNK],
-      );
-      more = rows[0]?.more ?? false;
+    /** One chunk, all or nothing; it is given up at once where the worker stops. */
+    async function writeChunk(): Promise<boolean> {
+      const client = await pool.connect();
+      let cancel: (() => void) | undefined;
+      try {
+        await client.query("begin");
+        const { rows } = await client.query<{ pid: number }>(
+          "select pg_backend_pid() as pid, set_config('statement_timeout', $1, true)",
+          [`${STATEMENT_PATIENCE}s`],
+        );
+        cancel = () => void pool.query("select pg_cancel_backend($1)", [rows[0]?.pid]);
+        stopping.addEventListener("abort", cancel);
+        const { rows: chunks } = await client.query<{ more: boolean }>(
+          "select has_more as more from app_private.fan_out_notification($1, $2)",
+          [notificationId, CHUNK],
+        );
+        stopping.removeEventListener("abort", cancel);
+        await client.query("commit");
+        return chunks[0]?.more ?? false;
+      } catch (error) {
+        await client.query("rollback");
+        throw error;
+      } finally {
+        if (cancel !== undefined) stopping.removeEventListener("abort", cancel);
+        client.release();
+      }
     }
+
+    const end = performance.now() + TURN;
+    try {
+      let hasMore = true;
+      while (hasMore && performance.now() < end && !stopping.aborted) hasMore = await writeChunk();
+      if (!hasMore) return;
+    } catch (error) {
+      if (!stopping.aborted) throw error;
+    }
+    await pool.query("select app_private.schedule_fan_out($1, now(), $2)", [notificationId, LATER]);
   },
 );

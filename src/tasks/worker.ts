@@ -28,10 +28,10 @@ export interface WorkerOptions {
   logger: Logger;
 }
 
-/** Jobs that run at once: pushes, and all others, which a slow FCM or audience must not hold back. */
+/** Jobs that run at once: batches of pushes, and all others, which a slow FCM must not hold back. */
 const PUSH_CONCURRENCY = 4;
-const OTHER_CONCURRENCY = 2;
-const PUSH_TASKS = ["deliver_pushes", "fan_out_notification"];
+const OTHER_CONCURRENCY = 4;
+const PUSH_TASKS = ["deliver_pushes"];
 /** graphile-worker needs two connections more than jobs, for each of the two; the tasks' statements as many again. */
 const POOL_SIZE = (PUSH_CONCURRENCY + OTHER_CONCURRENCY) * 2 + 4;
 

@@ -159,6 +159,48 @@ describe("SIGKILL", () => {
   });
 });
 
+describe("SIGSTOP", () => {
+  it("of a worker in mid-batch hands its batch to another one; when it wakes it sends no more of it", {
+    timeout: 120_000,
+  }, async () => {
+    emulator.faults.clear();
+    emulator.faults.add({ match: "stop", respond: "ACCEPT", delay: 200 });
+    const sleeper = await startWorker();
+    const user = await userWithPhones("stop", 500);
+    const id = await pushes.notify([user]);
+    await emulator.phones.nextMessage("stop-1", 10_000);
+    sleeper.child.kill("SIGSTOP");
+    try {
+      const heir = await startWorker();
+      await until(
+        () => statuses(id),
+        ({ accepted = 0 }) => accepted === 500,
+        60_000,
+      );
+      const repeated = () =>
+        Array.from({ length: 500 }, (_, n) => emulator.phones.messages(`stop-${n + 1}`).length);
+      const before = repeated();
+      sleeper.child.kill("SIGCONT");
+      // Awake: its heartbeat is back.
+      await until(
+        async () => (await workerIds()).length,
+        (alive) => alive === 2,
+        20_000,
+      );
+      expect(await end(sleeper, "SIGTERM")).toBe(0);
+      // Of the 64 connections each may have had one message under way.
+      const after = repeated();
+      const more = after.filter((count, n) => count > (before[n] as number)).length;
+      expect(more).toBeLessThanOrEqual(64);
+      expect(Math.max(...after)).toBeLessThanOrEqual(3);
+      expect(await statuses(id)).toEqual({ accepted: 500 });
+      expect(await end(heir, "SIGTERM")).toBe(0);
+    } finally {
+      sleeper.child.kill("SIGCONT");
+    }
+  });
+});
+
 describe("SIGTERM", () => {
   it("in mid-batch repeats no message and loses none: what was not handed to FCM goes back", {
     timeout: 60_000,
@@ -186,6 +228,41 @@ describe("SIGTERM", () => {
       expect(emulator.phones.messages(`term-${n}`)).toHaveLength(1);
     }
     expect(await end(second, "SIGTERM")).toBe(0);
+  });
+
+  it("while an audience is looked up ends at once, and another worker goes on with it", {
+    timeout: 30_000,
+  }, async () => {
+    const { owner } = database;
+    const user = await userWithPhones("audience", 1);
+    await owner.query("create table app_private.test_slowness as select 60 as seconds");
+    await owner.query(
+      `create function app_audiences.slow() returns setof int language sql volatile as $$
+         select ${user} from app_private.test_slowness, pg_sleep(seconds) $$`,
+    );
+    const worker = await startWorker();
+    const { rows } = await owner.query(
+      "select id from app_private.notify(null, 'e', 'm', audience => 'slow')",
+    );
+    await until(
+      async () =>
+        (
+          await owner.query(
+            "select from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()",
+          )
+        ).rowCount,
+      (sleeping) => sleeping === 1,
+    );
+    const started = performance.now();
+    expect(await end(worker, "SIGTERM")).toBe(0);
+    expect(performance.now() - started).toBeLessThan(4000);
+    await owner.query("update app_private.test_slowness set seconds = 0");
+    const heir = await startWorker();
+    await until(
+      () => statuses(rows[0].id),
+      ({ accepted = 0 }) => accepted === 1,
+    );
+    expect(await end(heir, "SIGTERM")).toBe(0);
   });
 
   it("while FCM hangs ends within SHUTDOWN_SECONDS, and writes down what nobody knows", {

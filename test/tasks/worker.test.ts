@@ -95,7 +95,7 @@ describe("delete_expired", () => {
 
 // Last: what hangs keeps its slots until the worker ends.
 describe("pushes that hang", () => {
-  it("hold back no other work of the worker, such as mails", async () => {
+  it("hold back no other work of the worker, such as the inbox and mails", async () => {
     used.worker.emulator.faults.add({ match: "stuck", respond: "HANG" });
     for (let n = 0; n < 6; n += 1) {
       const { id } = await used.pushes.userWithDevices("stuck");
@@ -109,6 +109,19 @@ describe("pushes that hang", () => {
           )
         ).rowCount,
       (sending) => sending === 4,
+    );
+    const { id: reader } = await used.pushes.userWithDevices("fine");
+    await used.pushes.notify([reader]);
+    await until(
+      async () =>
+        (
+          await used.database.owner.query(
+            "select from app_public.notification_recipients where user_id = $1",
+            [reader],
+          )
+        ).rowCount,
+      (inbox) => inbox === 1,
+      5000,
     );
     const { rows } = await used.database.owner.query(
       "select (graphile_worker.add_job('delete_expired')).id",
