@@ -30,6 +30,8 @@ export interface Config {
   publicUrl: string;
   allowedOrigins: string[];
   graphiql: boolean;
+  /** A file of operations by id; `only`: no others are taken. */
+  persistedOperations: { file: string; only: boolean } | undefined;
   /** Absolute path: embedded cluster, generated keys, captured mail and SMS. */
   dataDirectory: string;
   /** Owner connection; undefined stands for the embedded cluster. */
@@ -141,6 +143,8 @@ const variables = z.object({
     .optional(),
   FCM_EMULATOR_PORT: port(5681),
   GRAPHIQL: z.enum(["on", "off"], "must be on or off").optional(),
+  PERSISTED_OPERATIONS: z.string().optional(),
+  PERSISTED_OPERATIONS_ONLY: z.enum(["on", "off"], "must be on or off").default("off"),
   CREDENTIALS_KEY: z
     .string()
     .refine(isKey, "must be 32 bytes in base64, as of `openssl rand -base64 32`")
@@ -194,6 +198,9 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
     if (Boolean(v[`${name}_CLIENT_ID`]) !== Boolean(v[`${name}_CLIENT_SECRET`])) {
       faults.push(`${name}_CLIENT_ID, ${name}_CLIENT_SECRET: set both or neither`);
     }
+  }
+  if (v.PERSISTED_OPERATIONS_ONLY === "on" && !v.PERSISTED_OPERATIONS) {
+    faults.push("PERSISTED_OPERATIONS: must be set where PERSISTED_OPERATIONS_ONLY is on");
   }
   if (v.NODE_ENV !== "production") return faults;
   const need = (name: keyof Variables, why: string) => {
@@ -249,6 +256,9 @@ function toConfig(v: Variables): Config {
     publicUrl,
     allowedOrigins: v.ALLOWED_ORIGINS,
     graphiql: v.GRAPHIQL ? v.GRAPHIQL === "on" : !production,
+    persistedOperations: v.PERSISTED_OPERATIONS
+      ? { file: resolve(v.PERSISTED_OPERATIONS), only: v.PERSISTED_OPERATIONS_ONLY === "on" }
+      : undefined,
     dataDirectory: resolve(v.DATA_DIR),
     databaseUrl: v.DATABASE_URL,
     authenticatorDatabaseUrl: v.AUTHENTICATOR_DATABASE_URL,

@@ -9,6 +9,7 @@ import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { Accounts } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
+import type { Config } from "../config.ts";
 import { createWithPgClient } from "../database/adaptor.ts";
 import { AccountsPlugin } from "./accounts-plugin.ts";
 import { createConstraintMessages } from "./constraint-messages.ts";
@@ -22,6 +23,7 @@ import { LiveTablesPlugin } from "./live-tables-plugin.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
+import { persistedOperationsPreset, readPersistedOperations } from "./persisted-operations.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createRequestPlugin } from "./request-plugin.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
@@ -40,6 +42,7 @@ export interface PresetOptions {
   liveEvents: LiveEvents;
   logger: Logger;
   graphiql: boolean;
+  persistedOperations: Config["persistedOperations"];
   /** Set: the schema follows the database (development). Needs a superuser, for event triggers. */
   watch?: { superuserUrl: string };
 }
@@ -53,7 +56,7 @@ const EXECUTION_TIMEOUT = 30_000;
 
 /** PostGraphile as Howdah serves it: what is exposed is decided in SQL, how it looks is decided here. */
 export function createPreset(options: PresetOptions): GraphileConfig.Preset {
-  const { pool, watch } = options;
+  const { pool, watch, persistedOperations: persisted } = options;
   const verified = new WeakSet<object>();
   const constraints = createConstraintMessages(pool);
   const service = makePgService({
@@ -77,6 +80,9 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       PostGraphileAmberPreset,
       PgSimplifyInflectionPreset,
       PostGraphileConnectionFilterPreset,
+      ...(persisted
+        ? [persistedOperationsPreset(readPersistedOperations(persisted.file), persisted.only)]
+        : []),
     ],
     plugins: [
       NamingPlugin,

@@ -73,6 +73,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
         liveEvents,
         logger,
         graphiql: config.graphiql,
+        persistedOperations: config.persistedOperations,
         ...(watched ? { watch: { superuserUrl: watched } } : {}),
       }),
     );
