@@ -3,7 +3,7 @@ select
   f.title as object,
   case
     when p.path is null then
-      'It runs with its owner''s rights and the search_path of its caller, who can make a name mean '
+      'It runs with its owner''s rights and its caller''s search_path: who calls can make a name mean '
         || 'something else.'
     when p.path ~ '\$user' then
       format('Its search_path (%s) names "$user", a schema of whoever calls.', p.path)

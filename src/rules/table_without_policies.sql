@@ -4,7 +4,7 @@ select
   'Row-level security is on and there is no policy: every role of a request sees an empty table.'
     as detail,
   format(
-    'create policy select_own on %s for select to … using (…); or move the table out of the API.',
+    'create policy select_own on %s for select to … using (…); or move it out of the API.',
     t.title
   ) as resolution,
   'pg_catalog.pg_class'::regclass as class_id, t.oid as object_id, 0 as sub_id

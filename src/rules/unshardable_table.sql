@@ -6,7 +6,7 @@ select
     string_agg(quote_ident(x.relname), ', ' order by x.relname), s.name
   ) as detail,
   format(
-    'Put %I into these keys, such as (%I, id); or say in the table''s comment why it is not sharded.',
+    'Put %I into these keys, such as (%I, id); or say in the table''s comment why it stays whole.',
     s.name, s.name
   ) as resolution,
   'pg_catalog.pg_class'::regclass as class_id, t.oid as object_id, 0 as sub_id

@@ -108,6 +108,15 @@ describe("a silence with its reason", () => {
       expect(await findingsOf("trigger_order", client)).toEqual([]);
     }));
 
+  it("is no part of what the API says of itself", async () => {
+    const { rowCount } = await database.owner.query(
+      "select from pg_description where description ~ '^@allow '",
+    );
+    expect(rowCount).toBeGreaterThan(0);
+    // That file is the schema of the migrations: test/api/schema-file.test.ts.
+    expect(await readFile("schema.graphql", "utf8")).not.toContain("@allow");
+  });
+
   it("of a table is for all that belongs to it, rule by rule", () =>
     rolledBack(database, async (client) => {
       await client.query(NOTES);

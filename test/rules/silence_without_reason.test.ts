@@ -22,4 +22,11 @@ describeRule("silence_without_reason", [
     mend: `comment on policy select_own on app_public.notes is null;
       comment on table app_public.notes is 'A note.'`,
   },
+  {
+    title: "so is one on a constraint or an index, whose comment clients are told",
+    violation: `comment on constraint notes_pkey on app_public.notes is
+      '@allow unshardable_table because it is mine'`,
+    finds: ["notes_pkey on app_public.notes"],
+    mend: "comment on constraint notes_pkey on app_public.notes is 'It exists.'",
+  },
 ]);

@@ -6,7 +6,7 @@ where f.rule = 'silence_without_reason'
   or not exists (
     select
     from silence s
-    where s.rule = f.rule and s.reason is not null and s.is_in_front
+    where s.rule = f.rule and s.reason is not null and s.is_in_front and not s.is_told
       and (
         (s.class_id, s.object_id, s.sub_id) = (f.class_id, f.object_id, f.sub_id)
         or (

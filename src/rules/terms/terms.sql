@@ -209,6 +209,10 @@ tag as (
 silence as (
   select
     t.class_id, t.object_id, t.sub_id, t.value, t.is_in_front,
+    -- What clients are told when a constraint, or a unique index, is broken.
+    t.class_id = 'pg_catalog.pg_constraint'::regclass
+      or t.class_id = 'pg_catalog.pg_class'::regclass
+        and t.object_id in (select i.indexrelid from pg_catalog.pg_index i) as is_told,
     substring(t.value from '^[^\s]+') as rule,
     nullif(trim(substring(t.value from '^[^\s]+\s+because(\s.*)$')), '') as reason
   from tag t
