@@ -1,5 +1,5 @@
 --! Previous: sha1:b4dae587f7a105d930743298480b5d75855d65f3
---! Hash: sha1:1734906298adb91fdf9760b6ba2c249dfffac370
+--! Hash: sha1:3616a3b13d771ec1688e860cf9257e7570fe4773
 --! Message: devices that move
 
 -- A phone that changes hands takes along what is under way to both; and nobody has phones without end.
@@ -64,7 +64,7 @@ end;
 $$;
 comment on function app_private.tg_device_tokens__move_deliveries() is
   'Trigger: what was on its way to a phone''s former owner, and is for the new one as well, goes on to it.';
-create trigger _500_move_deliveries
+create trigger _510_move_deliveries
   after update of user_id on app_public.device_tokens
   for each row when (old.user_id is distinct from new.user_id)
   execute function app_private.tg_device_tokens__move_deliveries();

@@ -1,5 +1,5 @@
---! Previous: sha1:472fbd5242181509ed2cb235eaf039a03f3e0816
---! Hash: sha1:686d93195d990a572a84bae8eea911ed3da2feb6
+--! Previous: sha1:3616a3b13d771ec1688e860cf9257e7570fe4773
+--! Hash: sha1:bf48d7b90a4c0f0962f92cc547e53a607e57e8c9
 --! Message: rules
 
 -- BREAKING: deliveries are filtered and ordered by indexed columns only, as everything else is.
