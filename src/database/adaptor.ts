@@ -4,6 +4,7 @@ import type { Pool, PoolClient, QueryResult } from "pg";
 import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { ApiError } from "../errors.ts";
+import { answerTooLarge } from "../http/answer-size.ts";
 import { shareReads } from "./shared-reads.ts";
 
 /** Named statements that a connection keeps prepared; the least used one gives way. */
@@ -68,6 +69,7 @@ async function inRequestTransaction<T>(
 ): Promise<T> {
   if (!settings.role) throw new Error("A request must have a role.");
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  boundAnswer(stream);
   // What is sent before anybody waits goes out in one system call.
   stream.cork();
   const transaction: Transaction = { beginning: begin(client, settings) };
@@ -91,6 +93,23 @@ async function inRequestTransaction<T>(
     });
     throw forSomebody(cause, settings);
   }
+}
+
+/** What one transaction may read, bytes: one row can be a whole tree, which pg would gather in memory. */
+const MAX_READ = 32_000_000;
+/** How much each connection had read when its transaction began. */
+const readBefore = new WeakMap<Socket, number>();
+
+/** Ends the connection whose transaction reads more than that: nothing else stops PostgreSQL from sending. */
+function boundAnswer(stream: Socket): void {
+  if (!readBefore.has(stream)) {
+    stream.on("data", () => {
+      if (stream.bytesRead - (readBefore.get(stream) ?? 0) > MAX_READ) {
+        stream.destroy(answerTooLarge());
+      }
+    });
+  }
+  readBefore.set(stream, stream.bytesRead);
 }
 
 function uncorked<T>(stream: Socket, send: () => T): T {

@@ -42,6 +42,13 @@ export const NO_SUCH_ROW = "There is no such row.";
 export interface ErrorMaskOptions {
   constraintMessage: (schema: string, name: string) => ConstraintMessage | undefined;
   logger: Logger;
+  /** Whether a misspelt field is answered with its likely names, which tells the schema. */
+  suggestions: boolean;
+}
+
+/** The message of a validation error without what it tells of the schema. */
+export function withoutSuggestions(message: string): string {
+  return message.replace(/ Did you mean .*\?$/s, "");
 }
 
 /**
@@ -71,7 +78,7 @@ function describe(error: GraphQLError, options: ErrorMaskOptions): Description {
   if (original instanceof ApiError) {
     return { message: original.message, extensions: original.extensions };
   }
-  if (original instanceof GraphQLError) return ofGraphQL(original);
+  if (original instanceof GraphQLError) return ofGraphQL(original, options.suggestions);
   return (
     ofDatabase(original as Partial<DatabaseError>, options) ??
     ofPlan(original) ??
@@ -86,9 +93,10 @@ function rootCause(error: Error): Error {
 }
 
 /** Syntax, validation and coercion errors are GraphQL's own and speak to the client already. */
-function ofGraphQL(error: GraphQLError): Description {
+function ofGraphQL(error: GraphQLError, suggestions: boolean): Description {
   const code = (error.extensions.code as ErrorCode | undefined) ?? "BAD_USER_INPUT";
-  return { message: error.message, extensions: { ...error.extensions, code } };
+  const message = suggestions ? error.message : withoutSuggestions(error.message);
+  return { message, extensions: { ...error.extensions, code } };
 }
 
 function ofDatabase(
@@ -144,6 +152,9 @@ function ofPlan(error: Error): Description | undefined {
       {}) as Partial<ErrorExtensions>;
     const { field, hint } = said;
     return described(code, error.message, { ...(field && { field }), ...(hint && { hint }) });
+  }
+  if (/^Enum values cannot be included within scalars/.test(error.message)) {
+    return described("BAD_USER_INPUT", "A JSON literal cannot have an enum value in it.");
   }
   if (/^No values were deleted/.test(error.message)) {
     return described("NOT_FOUND", NO_SUCH_ROW);

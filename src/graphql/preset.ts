@@ -43,6 +43,8 @@ export interface PresetOptions {
   logger: Logger;
   graphiql: boolean;
   persistedOperations: Config["persistedOperations"];
+  /** Milliseconds. */
+  executionTimeout: number;
   /** Set: the schema follows the database (development). Needs a superuser, for event triggers. */
   watch?: { superuserUrl: string };
 }
@@ -52,7 +54,6 @@ export const MAX_REQUEST_LENGTH = 100_000;
 
 /** Milliseconds for an operation that passed the limits; more is TOO_COMPLEX. */
 const PLANNING_TIMEOUT = 1000;
-const EXECUTION_TIMEOUT = 30_000;
 
 /** PostGraphile as Howdah serves it: what is exposed is decided in SQL, how it looks is decided here. */
 export function createPreset(options: PresetOptions): GraphileConfig.Preset {
@@ -115,7 +116,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
     },
     grafast: {
       // Beyond the limits on what may be asked; the database has its own (roles.sql).
-      timeouts: { planning: PLANNING_TIMEOUT, execution: EXECUTION_TIMEOUT },
+      timeouts: { planning: PLANNING_TIMEOUT, execution: options.executionTimeout },
       context: createRequestContext({
         ...options,
         liveTables: createLiveTables(options),
@@ -130,7 +131,11 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       maxRequestLength: MAX_REQUEST_LENGTH,
       websockets: true,
       watch: Boolean(watch),
-      maskError: createErrorMask({ constraintMessage: constraints.find, logger: options.logger }),
+      maskError: createErrorMask({
+        constraintMessage: constraints.find,
+        logger: options.logger,
+        suggestions: options.graphiql,
+      }),
     },
   };
 }

@@ -1,5 +1,6 @@
 import "postgraphile/grafserv";
 import { SafeError } from "postgraphile/grafast";
+import { OperationTypeNode } from "postgraphile/graphql";
 import { ApiError } from "../errors.ts";
 import { createLimitCheck } from "./limits.ts";
 import { checkVariables } from "./variables.ts";
@@ -12,10 +13,15 @@ export function createRequestPlugin(): GraphileConfig.Plugin {
     version: "1.0.0",
     grafserv: {
       middleware: {
-        processGraphQLRequestBody(next, { body }) {
+        processGraphQLRequestBody(next, { body, graphqlWsContext }) {
           try {
-            checkLimits(body);
             checkVariables(body.variableValues);
+            const kinds = checkLimits(body);
+            if (!graphqlWsContext && kinds.has(OperationTypeNode.SUBSCRIPTION)) {
+              throw new ApiError("BAD_USER_INPUT", "Subscriptions go over a WebSocket.", {
+                hint: "Connect to the same address with the protocol graphql-transport-ws.",
+              });
+            }
           } catch (error) {
             if (!(error instanceof ApiError)) throw error;
             // The only error that grafserv hands on as it is, with its status.

@@ -1,8 +1,16 @@
-import type { Request } from "express";
+import type { Request, Response } from "express";
 import type { Pool } from "pg";
 import type { Result } from "postgraphile/grafserv";
 import { type RequestSettings, verifySession } from "../database/adaptor.ts";
-import { UNAVAILABLE_MESSAGE } from "./errors.ts";
+import { ApiError } from "../errors.ts";
+import {
+  answerTooLarge,
+  jsonLength,
+  LARGE_ANSWER,
+  MAX_ANSWER,
+  MAX_UNSENT,
+} from "../http/answer-size.ts";
+import { UNAVAILABLE_MESSAGE, withoutSuggestions } from "./errors.ts";
 
 type ErrorJson = { message: string; extensions?: { code?: string; statusCode?: number } };
 type ResponseJson = { errors?: ErrorJson[]; data?: unknown };
@@ -33,7 +41,17 @@ export function createResponsePlugin(options: {
             // What comes without a code was refused before the mask: syntax, validation, HTTP.
             const { statusCode, ...extensions } = error.extensions ?? {};
             error.extensions = { code: "BAD_USER_INPUT", ...extensions };
-            if (!suggestions) error.message = error.message.replace(/ Did you mean .*\?$/s, "");
+            if (!suggestions) error.message = withoutSuggestions(error.message);
+          }
+          const tooLarge = tooLargeFor(request?.res, jsonLength(body));
+          if (tooLarge) {
+            const { code, message, extensions } = tooLarge;
+            const statusCode = code === "UNAVAILABLE" ? 503 : 400;
+            return {
+              ...result,
+              statusCode,
+              json: { errors: [{ message, extensions: { ...extensions } }] },
+            };
           }
           if (!settings?.["jwt.claims.session_id"]) return result;
           const refusal =
@@ -46,6 +64,21 @@ export function createResponsePlugin(options: {
       },
     },
   };
+}
+
+/** Large answers whose readers have not got them all. */
+const unsent = new Set<Response>();
+
+/** Why an answer of this length is not sent, if so. */
+function tooLargeFor(response: Response | undefined, length: number): ApiError | undefined {
+  if (length > MAX_ANSWER) return answerTooLarge();
+  if (length < LARGE_ANSWER || !response) return undefined;
+  let waiting = length;
+  for (const one of unsent) waiting += one.writableLength;
+  if (waiting > MAX_UNSENT) return new ApiError("UNAVAILABLE", UNAVAILABLE_MESSAGE);
+  unsent.add(response);
+  response.once("close", () => unsent.delete(response));
+  return undefined;
 }
 
 /** Nobody is answered whose session could not be checked. */

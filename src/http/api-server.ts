@@ -34,10 +34,17 @@ export interface ApiOptions {
   onReady?: (missing: string | undefined) => void;
   /** Milliseconds to wait for one of them; a test on a busy machine gives it time. */
   acquireTimeout?: number;
+  /** Milliseconds; tests have shorter ones. */
+  timeouts?: { execution?: number; idle?: number };
 }
 
 /** Client requests must come in within this, milliseconds (slow headers, slow bodies). */
 const REQUEST_TIMEOUT = 10_000;
+
+/** Milliseconds for an operation that passed the limits; more is TOO_COMPLEX. */
+const EXECUTION_TIMEOUT = 30_000;
+/** A connection on which nothing moves for so long is closed, milliseconds: its reader has gone, or does not read. */
+const IDLE_TIMEOUT = 45_000;
 
 /** Starts the API: ready when it resolves. Stops in the order that loses no request. */
 export async function startApi(options: ApiOptions): Promise<ApiServer> {
@@ -74,6 +81,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
         logger,
         graphiql: config.graphiql,
         persistedOperations: config.persistedOperations,
+        executionTimeout: options.timeouts?.execution ?? EXECUTION_TIMEOUT,
         ...(watched ? { watch: { superuserUrl: watched } } : {}),
       }),
     );
@@ -92,6 +100,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       },
       app,
     );
+    server.setTimeout(options.timeouts?.idle ?? IDLE_TIMEOUT);
     const serv = pgl.createServ((grafservConfig) => new HowdahGrafserv(grafservConfig));
     await serv.addTo(app, server, false);
     await serv.ready();

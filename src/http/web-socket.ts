@@ -1,18 +1,26 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Context, OperationResult } from "graphql-ws";
+import type { Context, ExecutionResult, OperationResult } from "graphql-ws";
 import { type Extra, useServer } from "graphql-ws/use/ws";
+import pLimit, { type LimitFunction } from "p-limit";
 import type { Pool } from "pg";
 import { type GrafservBase, makeGraphQLWSConfig } from "postgraphile/grafserv";
-import { GraphQLError } from "postgraphile/graphql";
-import { WebSocketServer } from "ws";
-import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
+import { type ExecutionArgs, GraphQLError } from "postgraphile/graphql";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { AccessTokens } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
 import { ApiError } from "../errors.ts";
 import type { Demand } from "../graphql/demand.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
+import { answerTooLarge, jsonLength, LARGE_ANSWER, MAX_ANSWER, MAX_UNSENT } from "./answer-size.ts";
 import { clientAddress } from "./client-address.ts";
+import { authorizationOf, closeWithSession } from "./socket-identity.ts";
+
+type GrafastArgs = ExecutionArgs & {
+  resolvedPreset: GraphileConfig.ResolvedPreset;
+  requestContext: Partial<Grafast.RequestContext>;
+};
 
 export interface WebSocketOptions {
   server: Server;
@@ -31,6 +39,8 @@ export interface WebSocketOptions {
 const MAX_SOCKETS = 100;
 /** Operations that are under way on one socket. */
 const MAX_OPERATIONS = 100;
+/** Queries and mutations of one socket that are executed at once; the others wait for their turn. */
+const MAX_EXECUTIONS = 5;
 
 /**
  * GraphQL over WebSocket (`graphql-transport-ws`) on /graphql. The token comes in
@@ -47,6 +57,7 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
   const config = makeGraphQLWSConfig(grafserv);
   const maxSockets = Math.ceil(MAX_SOCKETS * options.rateLimitFactor);
   const socketsOf = new Map<string, number>();
+  const turns = new WeakMap<WebSocket, LimitFunction>();
   const graphql = useServer(
     {
       ...config,
@@ -56,10 +67,38 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
         }
         return config.onSubscribe?.(context, id, payload);
       },
+      execute(args) {
+        const { socket } = (args as GrafastArgs).requestContext.ws as { socket: WebSocket };
+        let turn = turns.get(socket);
+        if (!turn) {
+          turn = pLimit(MAX_EXECUTIONS);
+          turns.set(socket, turn);
+        }
+        return turn(() => {
+          if (socket.readyState !== socket.OPEN) return { errors: [new GraphQLError("Closed.")] };
+          return config.execute?.(args) as Promise<ExecutionResult>;
+        });
+      },
       async subscribe(args) {
-        const results = (await config.subscribe?.(args)) as Awaited<OperationResult>;
+        const results = (await config.subscribe?.({
+          ...args,
+          resolvedPreset: withoutTimeout((args as GrafastArgs).resolvedPreset),
+        } as GrafastArgs)) as Awaited<OperationResult>;
         const { demand } = args.contextValue as Grafast.Context;
         return Symbol.asyncIterator in results ? onDemand(results, demand) : results;
+      },
+      async onNext(context, id, payload, args, raw) {
+        const result = (await config.onNext?.(context, id, payload, args, raw)) ?? raw;
+        const { socket } = context.extra;
+        const length = jsonLength(result);
+        if (length > MAX_ANSWER) {
+          const { message, extensions } = answerTooLarge();
+          return { errors: [new GraphQLError(message, { extensions: { ...extensions } })] };
+        }
+        if (length > LARGE_ANSWER && !isReading(socket, length, webSockets.clients)) {
+          socket.close(1013, "This reader is too slow.");
+        }
+        return result;
       },
       connectionInitWaitTimeout: 10_000,
       onConnect: async ({ connectionParams, extra }: Context<Record<string, unknown>, Extra>) => {
@@ -78,9 +117,11 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
           closeWithSession(extra.socket, identity, options);
           if (identity.sessionId !== undefined) await verifySession(pool, identity.settings);
           return true;
-        } catch {
+        } catch (error) {
           // Whatever the reason, nobody gets in whose token is not known to be good.
-          return false;
+          if (!(error instanceof ApiError)) return false;
+          extra.socket.close(4403, error.message);
+          return true;
         }
       },
     },
@@ -90,12 +131,17 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
-    if (request.url?.split("?")[0] !== "/graphql") return refuse(socket, "404 Not Found");
+    if (request.url?.split("?")[0] !== "/graphql") {
+      return refuse(socket, "404 Not Found", "WebSockets are at /graphql.");
+    }
     if (origin !== undefined && !allowedOrigins.includes(origin)) {
-      return refuse(socket, "403 Forbidden");
+      return refuse(socket, "403 Forbidden", "ALLOWED_ORIGINS does not have this origin.");
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       webSockets.emit("connection", webSocket, request);
+      // graphql-ws would print what a client did wrong; ws itself has closed with the code for it.
+      webSocket.removeAllListeners("error");
+      webSocket.on("error", () => {});
     });
   };
   server.on("upgrade", upgrade);
@@ -106,6 +152,29 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
       await graphql.dispose();
     },
   };
+}
+
+/** Whether its answers, and those to all others, are read fast enough for one more of this length. */
+function isReading(socket: WebSocket, length: number, all: Iterable<WebSocket>): boolean {
+  if (socket.bufferedAmount + length > MAX_ANSWER) return false;
+  let unsent = length;
+  for (const { bufferedAmount } of all) unsent += bufferedAmount;
+  return unsent <= MAX_UNSENT;
+}
+
+/**
+ * grafast's limit on the time of an execution counts from the beginning of a subscription: its events
+ * would fail after that. What an event reads is bounded by the database's time-out.
+ */
+const untimed = new WeakMap<object, GraphileConfig.ResolvedPreset>();
+function withoutTimeout(preset: GraphileConfig.ResolvedPreset): GraphileConfig.ResolvedPreset {
+  let changed = untimed.get(preset);
+  if (!changed) {
+    const { execution: _, ...timeouts } = preset.grafast?.timeouts ?? {};
+    changed = { ...preset, grafast: { ...preset.grafast, timeouts } };
+    untimed.set(preset, changed);
+  }
+  return changed;
 }
 
 /** The same results; the source hears of each that is asked for. */
@@ -150,50 +219,15 @@ function tooMany(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { ...refusal.extensions } });
 }
 
-/** As it was sent: what is there and is no bearer token must be refused, not overlooked. */
-function authorizationOf(connectionParams: Record<string, unknown> | undefined): unknown {
-  const entries = Object.entries(connectionParams ?? {});
-  const found = entries.find(([name]) => name.toLowerCase() === "authorization");
-  return found?.[1] ?? undefined;
-}
-
-/** A socket ends with its token and with its session, whichever is first. */
-function closeWithSession(
-  socket: Extra["socket"],
-  { sessionId, expiresAt, settings }: Identity,
-  { liveEvents, pool }: Pick<WebSocketOptions, "liveEvents" | "pool">,
-): void {
-  if (sessionId === undefined || expiresAt === undefined) return;
-  const expiry = setTimeout(
-    () => socket.close(4403, "The access token has expired."),
-    expiresAt * 1000 - Date.now(),
-  );
-  let ends = liveEvents.subscribe(`session_ended:${sessionId}`);
-  socket.once("close", () => {
-    clearTimeout(expiry);
-    void ends.return?.();
-  });
-  const watch = () => {
-    ends.next().then(
-      ({ done }) => done || socket.close(4403, "This session has ended."),
-      // Live events were interrupted: it may have ended meanwhile.
-      () => void resume(),
-    );
-  };
-  const resume = async () => {
-    await liveEvents.resumed();
-    if (socket.readyState !== socket.OPEN) return;
-    try {
-      ends = liveEvents.subscribe(`session_ended:${sessionId}`);
-      watch();
-      await verifySession(pool, settings);
-    } catch {
-      socket.close(4403, "This session has ended.");
-    }
-  };
-  watch();
-}
-
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+/** The client may be gone, or keep its half open: neither ends more than this connection. */
+function refuse(socket: Duplex, status: string, message: string): void {
+  socket.on("error", () => socket.destroy());
+  const body = `${message}\n`;
+  const head = [
+    `HTTP/1.1 ${status}`,
+    "Connection: close",
+    "Content-Type: text/plain; charset=utf-8",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
 }

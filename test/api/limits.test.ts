@@ -15,7 +15,8 @@ afterAll(() => api.stop());
 
 describe("limits on what a request may ask for", () => {
   it.each(BOMBS)("%s: 400 TOO_COMPLEX, which says the limit", async (_name, bomb, message) => {
-    const answer = await api.graphql(bomb(), { token: ann.token });
+    const { query, variables = {} } = bomb();
+    const answer = await api.graphql(query, { token: ann.token, variables });
     expect(answer.status).toBe(400);
     expect(answer.errors).toMatchObject([
       { message: expect.stringMatching(message), extensions: { code: "TOO_COMPLEX" } },
@@ -61,6 +62,17 @@ describe("limits on what a request may ask for", () => {
     expect((await api.graphql(query, { token: ann.token })).errors).toEqual([]);
   });
 
+  it("leave a filter of 500 alternatives, and 10,000 values of one list", async () => {
+    const variables = { f: Array.from({ length: 500 }, (_, n) => ({ id: { equalTo: n } })) };
+    const filtered = "query ($f: [ItemFilter!]) { items(filter: {or: $f}) { totalCount } }";
+    expect((await api.graphql(filtered, { token: ann.token, variables })).errors).toEqual([]);
+    const listed = "query ($ids: [Int!]) { items(filter: {id: {in: $ids}}) { totalCount } }";
+    const ids = Array.from({ length: 10_000 }, (_, n) => n);
+    expect((await api.graphql(listed, { token: ann.token, variables: { ids } })).errors).toEqual(
+      [],
+    );
+  });
+
   it("name each limit that there is", () => {
     expect(Object.keys(LIMITS)).toEqual([
       "tokens",
@@ -70,6 +82,7 @@ describe("limits on what a request may ask for", () => {
       "directives",
       "fragments",
       "rows",
+      "values",
     ]);
   });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { quantile } from "../../bench/support/statistics.ts";
-import { BOMBS } from "../support/bombs.ts";
+import { BOMBS, type Bomb } from "../support/bombs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type Running, runEntry } from "../support/processes.ts";
 
@@ -38,25 +38,25 @@ afterAll(async () => {
 });
 
 /** How long an answer took, milliseconds. */
-async function ask(query: string): Promise<{ status: number; took: number }> {
+async function ask(bomb: Bomb): Promise<{ status: number; took: number }> {
   const began = performance.now();
   const response = await fetch(`${url}/graphql`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ query }),
+    body: JSON.stringify(bomb),
   });
   await response.arrayBuffer();
   return { status: response.status, took: performance.now() - began };
 }
 
 /** A bomb after the other for a while, and somebody who asks little meanwhile. */
-async function meanwhile(bomb: () => string) {
+async function meanwhile(bomb: () => Bomb) {
   const refusals: { status: number; took: number }[] = [];
   const bystander: number[] = [];
   let isOver = false;
   async function watch() {
     while (!isOver) {
-      bystander.push((await ask("{ __typename }")).took);
+      bystander.push((await ask({ query: "{ __typename }" })).took);
       await delay(5);
     }
   }

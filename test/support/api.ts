@@ -51,6 +51,7 @@ export async function startTestApi(
     environment?: NodeJS.ProcessEnv;
     poolSize?: number;
     acquireTimeout?: number;
+    timeouts?: { execution?: number; idle?: number };
     logger?: Logger;
     /** Of another instance, which drops it in the end. */
     database?: TestDatabase;
@@ -75,6 +76,7 @@ export async function startTestApi(
     },
     logger: options.logger ?? pino({ level: "silent" }),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
+    ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     // What is not about an exhausted pool is not to meet it on a machine that stands still for 2 s.
     acquireTimeout: options.acquireTimeout ?? 30_000,
   });

@@ -4,18 +4,21 @@ export const times = (count: number, text: (n: number) => string) =>
 /** Names that no cache has seen. */
 const fresh = () => Math.random().toString(36).slice(2, 8);
 
+export interface Bomb {
+  query: string;
+  variables?: Record<string, unknown>;
+}
+
+const list = (length: number, entry: unknown) => Array.from({ length }, () => entry);
+
 /** What must be refused, each with the limit that it says. */
-export const BOMBS: [string, () => string, RegExp][] = [
+const DOCUMENTS: [string, () => string, RegExp][] = [
   [
     "1,000 aliases",
     () => `{ ${times(1000, (n) => `x${fresh()}${n}: items(first: 1) { nodes { id } }`)} }`,
     /tokens|aliases/,
   ],
-  [
-    "51 aliases",
-    () => `{ ${times(51, (n) => `x${fresh()}${n}: __typename`)} }`,
-    /50 aliases are allowed/,
-  ],
+  ["51 aliases", () => `{ ${times(51, (n) => `x${fresh()}${n}: __typename`)} }`, /50 aliases/],
   [
     "aliases by fragments that spread fragments",
     () =>
@@ -40,7 +43,7 @@ export const BOMBS: [string, () => string, RegExp][] = [
   [
     "depth 40",
     () => `{ me { ${times(20, () => "items { nodes { user {")} id ${times(20, () => "} } }")} } }`,
-    /20 fields deep/,
+    /20 levels of fields/,
   ],
   ["100 kB of tokens", () => `{ ${times(24_000, () => "id")} }`, /4,000 tokens/],
   [
@@ -66,4 +69,49 @@ export const BOMBS: [string, () => string, RegExp][] = [
       "{ users(first: 100) { ...P } } fragment P on UsersConnection { nodes { items(first: 100) { ...Q } sessions(first: 100) { nodes { id } } } } fragment Q on ItemsConnection { nodes { id } }",
     /12,000 rows/,
   ],
+];
+
+/** The same by variables, which many places use. */
+const VARIABLES: [string, () => Bomb, RegExp][] = [
+  [
+    "one filter in a variable for 50 aliases",
+    () => ({
+      query: `query ($f: [ItemFilter!]) { ${times(50, (n) => `x${fresh()}${n}: items(filter: {or: $f, and: $f}, first: 1) { nodes { id } }`)} }`,
+      variables: { f: list(4000, { id: { isNull: true } }) },
+    }),
+    /20,000 values/,
+  ],
+  [
+    "a filter of 9,500 parts",
+    () => ({
+      query: `query ($f: [ItemFilter!]) { x${fresh()}: items(filter: {or: $f}, first: 1) { nodes { id } } }`,
+      variables: { f: list(9500, { id: {} }) },
+    }),
+    /20,000 values/,
+  ],
+  [
+    "orders in a variable for 50 aliases",
+    () => ({
+      query: `query ($o: [ItemsOrderBy!]) { ${times(50, (n) => `x${fresh()}${n}: items(orderBy: $o, first: 1) { nodes { id } }`)} }`,
+      variables: { o: list(8000, "ID_ASC") },
+    }),
+    /20,000 values/,
+  ],
+  [
+    "a variable in fragments that spread fragments",
+    () => ({
+      query: `query ($f: [ItemFilter!]) { ...F0 } ${times(8, (n) => `fragment F${n} on Query { ...F${n + 1} ...F${n + 1} }`)} fragment F8 on Query { items(filter: {or: $f}, first: 1) { nodes { id } } }`,
+      variables: { f: list(100, { id: { isNull: true } }) },
+    }),
+    /500 fields|20,000 values/,
+  ],
+];
+
+export const BOMBS: [string, () => Bomb, RegExp][] = [
+  ...DOCUMENTS.map(([name, query, message]): (typeof VARIABLES)[number] => [
+    name,
+    () => ({ query: query() }),
+    message,
+  ]),
+  ...VARIABLES,
 ];

@@ -1,0 +1,175 @@
+import {
+  type ASTNode,
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  type ValueNode,
+} from "postgraphile/graphql";
+import { ApiError } from "../errors.ts";
+import { DEFAULT_PAGE, MAX_PAGE } from "./page-size-plugin.ts";
+
+/** What an operation asks for, its fragments counted wherever they are spread. */
+export interface Size {
+  depth: number;
+  fields: number;
+  aliases: number;
+  directives: number;
+  /** What may come back at most: pages (`first`, `last`) of pages. */
+  rows: number;
+  /** How often each variable is used. */
+  uses: Map<string, number>;
+}
+
+/** There is `nodes` or `edges` among the selections: the field that they are of is a connection. */
+type Part = Size & { isPage: boolean };
+
+const nothing = (): Part => ({
+  depth: 0,
+  fields: 0,
+  aliases: 0,
+  directives: 0,
+  rows: 0,
+  uses: new Map(),
+  isPage: false,
+});
+
+export interface MeasuredDocument {
+  fragments: number;
+  operations: { node: OperationDefinitionNode; size: Size }[];
+  /** Whether it is the same for all values of the variables. */
+  fixed: boolean;
+}
+
+/**
+ * Measures a document; the fields of the schema itself (`__schema`, `__type`) count as depth alone, so
+ * that tools can read it. The work grows with the length of the document, whatever it would unfold to.
+ * @throws {ApiError} BAD_USER_INPUT for fragments that spread each other, and numbers beyond a double
+ */
+export function measureDocument(
+  document: DocumentNode,
+  variables: Record<string, unknown>,
+): MeasuredDocument {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) {
+      fragments.set(definition.name.value, definition);
+    }
+  }
+
+  let fixed = true;
+  const parts = new Map<string, Part | "measuring">();
+
+  function ofFragment(name: string): Part {
+    const known = parts.get(name);
+    if (known === "measuring") {
+      throw new ApiError("BAD_USER_INPUT", `The fragment "${name}" spreads itself.`);
+    }
+    if (known) return known;
+    const fragment = fragments.get(name);
+    if (!fragment) return nothing();
+    parts.set(name, "measuring");
+    const part = ofSelections(fragment.selectionSet);
+    ofDirectives(fragment, part);
+    parts.set(name, part);
+    return part;
+  }
+
+  function ofSelections(selectionSet: SelectionSetNode | undefined): Part {
+    const sum = nothing();
+    for (const selection of selectionSet?.selections ?? []) {
+      const part =
+        selection.kind === Kind.FIELD
+          ? ofField(selection)
+          : selection.kind === Kind.INLINE_FRAGMENT
+            ? ofSelections(selection.selectionSet)
+            : ofFragment(selection.name.value);
+      sum.depth = Math.max(sum.depth, part.depth);
+      sum.fields += part.fields;
+      sum.aliases += part.aliases;
+      sum.directives += part.directives;
+      sum.rows += part.rows;
+      for (const [name, uses] of part.uses) use(sum, name, uses);
+      ofDirectives(selection, sum);
+      sum.isPage ||=
+        selection.kind === Kind.FIELD
+          ? selection.name.value === "nodes" || selection.name.value === "edges"
+          : part.isPage;
+    }
+    return sum;
+  }
+
+  function ofField(field: FieldNode): Part {
+    const inner = ofSelections(field.selectionSet);
+    const isSchema = field.name.value === "__schema" || field.name.value === "__type";
+    const page = inner.isPage ? pageSize(field) : undefined;
+    const part: Part = {
+      depth: inner.depth + 1,
+      fields: isSchema ? 1 : inner.fields + 1,
+      aliases: isSchema ? 0 : inner.aliases + (field.alias ? 1 : 0),
+      directives: inner.directives,
+      rows: page === undefined ? inner.rows : page * (1 + inner.rows),
+      uses: inner.uses,
+      isPage: false,
+    };
+    for (const { value } of field.arguments ?? []) ofValue(value, part);
+    return part;
+  }
+
+  function pageSize({ arguments: given = [] }: FieldNode): number {
+    const size = given.find(({ name }) => name.value === "first" || name.value === "last")?.value;
+    if (size?.kind === Kind.VARIABLE) {
+      fixed = false;
+      return bounded(variables[size.name.value]);
+    }
+    return bounded(size?.kind === Kind.INT ? Number(size.value) : undefined);
+  }
+
+  const operations: MeasuredDocument["operations"] = [];
+  // Those that nobody spreads are validated all the same.
+  for (const name of fragments.keys()) ofFragment(name);
+  for (const node of document.definitions) {
+    if (node.kind !== Kind.OPERATION_DEFINITION) continue;
+    const size = ofSelections(node.selectionSet);
+    ofDirectives(node, size);
+    operations.push({ node, size });
+  }
+  return { fragments: fragments.size, operations, fixed };
+}
+
+function ofDirectives(node: ASTNode, part: Part): void {
+  const { directives = [] } = node as FieldNode;
+  part.directives += directives.length;
+  for (const { arguments: given = [] } of directives) {
+    for (const { value } of given) ofValue(value, part);
+  }
+}
+
+function ofValue(value: ValueNode, part: Part): void {
+  switch (value.kind) {
+    case Kind.VARIABLE:
+      use(part, value.name.value, 1);
+      return;
+    case Kind.LIST:
+      for (const entry of value.values) ofValue(entry, part);
+      return;
+    case Kind.OBJECT:
+      for (const field of value.fields) ofValue(field.value, part);
+      return;
+    case Kind.INT:
+    case Kind.FLOAT:
+      if (!Number.isFinite(Number(value.value))) {
+        throw new ApiError("BAD_USER_INPUT", "A number is too large.");
+      }
+  }
+}
+
+function use({ uses }: Size, name: string, times: number): void {
+  uses.set(name, (uses.get(name) ?? 0) + times);
+}
+
+function bounded(size: unknown): number {
+  return typeof size === "number" && size >= 0 && size <= MAX_PAGE ? size : DEFAULT_PAGE;
+}

@@ -1,0 +1,65 @@
+import type { Extra } from "graphql-ws/use/ws";
+import type { Pool } from "pg";
+import type { Identity } from "../auth/access-tokens.ts";
+import { verifySession } from "../database/adaptor.ts";
+import { ApiError } from "../errors.ts";
+import type { LiveEvents } from "../graphql/live-events.ts";
+
+/**
+ * As it was sent: what is there and is no bearer token must be refused, not overlooked. One spelling
+ * only: whoever reads another one would take the socket for somebody else's.
+ * @throws {ApiError} UNAUTHENTICATED
+ */
+export function authorizationOf(params: Record<string, unknown> | undefined): string | undefined {
+  const found = Object.entries(params ?? {}).filter(
+    ([name]) => name.toLowerCase() === "authorization",
+  );
+  const nested = (params?.headers ?? {}) as Record<string, unknown>;
+  const isNested = Object.keys(nested).some((name) => name.toLowerCase() === "authorization");
+  const [first] = found;
+  const value = first?.[1] ?? undefined;
+  if (found.length > 1 || isNested || (value !== undefined && typeof value !== "string")) {
+    throw new ApiError(
+      "UNAUTHENTICATED",
+      'connectionParams must be {authorization: "Bearer …"}, or empty.',
+    );
+  }
+  return value;
+}
+
+/** A socket ends with its token and with its session, whichever is first. */
+export function closeWithSession(
+  socket: Extra["socket"],
+  { sessionId, expiresAt, settings }: Identity,
+  { liveEvents, pool }: { liveEvents: LiveEvents; pool: Pool },
+): void {
+  if (sessionId === undefined || expiresAt === undefined) return;
+  const expiry = setTimeout(
+    () => socket.close(4403, "The access token has expired."),
+    expiresAt * 1000 - Date.now(),
+  );
+  let ends = liveEvents.subscribe(`session_ended:${sessionId}`);
+  socket.once("close", () => {
+    clearTimeout(expiry);
+    void ends.return?.();
+  });
+  const watch = () => {
+    ends.next().then(
+      ({ done }) => done || socket.close(4403, "This session has ended."),
+      // Live events were interrupted: it may have ended meanwhile.
+      () => void resume(),
+    );
+  };
+  const resume = async () => {
+    await liveEvents.resumed();
+    if (socket.readyState !== socket.OPEN) return;
+    try {
+      ends = liveEvents.subscribe(`session_ended:${sessionId}`);
+      watch();
+      await verifySession(pool, settings);
+    } catch {
+      socket.close(4403, "This session has ended.");
+    }
+  };
+  watch();
+}
