@@ -1,6 +1,10 @@
+import pLimit, { type LimitFunction } from "p-limit";
 import type { PgClientQuery, WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import type { RequestSettings } from "./adaptor.ts";
+
+/** Of one user at once: whoever subscribes to the same change a hundred times waits, and nobody else. */
+const READS_PER_USER = 4;
 
 /**
  * For subscriptions: when a row changes, each of its subscribers reads it again, and many of them are
@@ -12,6 +16,19 @@ export function shareReads(
 ): WithPgClient<NodePostgresPgClient> {
   type Answer = Awaited<ReturnType<NodePostgresPgClient["query"]>>;
   let waiting = new Map<string, Promise<Answer>>();
+  const turns = new Map<string, LimitFunction>();
+
+  /** Runs it in its user's turn. */
+  async function inTurn<T>(settings: RequestSettings, run: () => T | PromiseLike<T>): Promise<T> {
+    const whose = settings["jwt.claims.user_id"] || `at ${settings["request.ip"]}`;
+    const turn = turns.get(whose) ?? pLimit(READS_PER_USER);
+    turns.set(whose, turn);
+    try {
+      return await turn(run);
+    } finally {
+      if (turn.activeCount + turn.pendingCount === 0) turns.delete(whose);
+    }
+  }
 
   function read(settings: RequestSettings, query: PgClientQuery): Promise<Answer> {
     const key = JSON.stringify([settings, query.text, query.values]);
@@ -25,7 +42,10 @@ export function shareReads(
     const answer = new Promise<Answer>((resolve, reject) => {
       // After all of this turn have asked.
       setImmediate(() => {
-        withPgClient(settings, (client) => client.query(query)).then(resolve, reject);
+        inTurn(settings, () => withPgClient(settings, (client) => client.query(query))).then(
+          resolve,
+          reject,
+        );
       });
     });
     waiting.set(key, answer);

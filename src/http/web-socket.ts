@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import type { Context, ExecutionResult, OperationResult } from "graphql-ws";
 import { type Extra, useServer } from "graphql-ws/use/ws";
 import pLimit, { type LimitFunction } from "p-limit";
@@ -58,6 +59,12 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
   const maxSockets = Math.ceil(MAX_SOCKETS * options.rateLimitFactor);
   const socketsOf = new Map<string, number>();
   const turns = new WeakMap<WebSocket, LimitFunction>();
+  let turn = Promise.resolve();
+  /** One operation is planned in each turn of the event loop. */
+  function nextTurn(): Promise<void> {
+    turn = turn.then(() => setImmediate());
+    return turn;
+  }
   const graphql = useServer(
     {
       ...config,
@@ -65,16 +72,15 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
         if (Object.keys(context.subscriptions).length > MAX_OPERATIONS) {
           return [tooMany(`${MAX_OPERATIONS} operations at once are allowed on a connection.`)];
         }
+        // Many may have come at once: requests over HTTP go in between.
+        await nextTurn();
         return config.onSubscribe?.(context, id, payload);
       },
       execute(args) {
         const { socket } = (args as GrafastArgs).requestContext.ws as { socket: WebSocket };
-        let turn = turns.get(socket);
-        if (!turn) {
-          turn = pLimit(MAX_EXECUTIONS);
-          turns.set(socket, turn);
-        }
-        return turn(() => {
+        const inTurn = turns.get(socket) ?? pLimit(MAX_EXECUTIONS);
+        turns.set(socket, inTurn);
+        return inTurn(() => {
           if (socket.readyState !== socket.OPEN) return { errors: [new GraphQLError("Closed.")] };
           return config.execute?.(args) as Promise<ExecutionResult>;
         });
