@@ -139,6 +139,6 @@ function isId(value: unknown): value is number {
 
 function unauthenticated(message: string): ApiError {
   return new ApiError("UNAUTHENTICATED", message, {
-    hint: "Refresh the access token, or log in again.",
+    hint: "Refresh it, or log in again: ask for that without an Authorization header.",
   });
 }

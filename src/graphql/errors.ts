@@ -147,14 +147,23 @@ function ofPlan(error: Error): Description | undefined {
       hint: "Ask for less at a time.",
     });
   }
+  if (/^Enum values cannot be included within scalars/.test(error.message)) {
+    return described("BAD_USER_INPUT", "A JSON literal cannot have an enum value in it.");
+  }
+  if (/^Null literals are forbidden in filter/.test(error.message)) {
+    return described("BAD_USER_INPUT", "A filter cannot be null, nor have null in it.", {
+      field: "filter",
+      hint: "Leave it out, or ask for rows without a value by isNull.",
+    });
+  }
+  if (/^Attempted to update a record, but no new values/.test(error.message)) {
+    return described("BAD_USER_INPUT", "There is nothing to change.", { field: "patch" });
+  }
   if (isSafeError(error)) {
     const { code = "BAD_USER_INPUT", ...said } = (error.extensions ??
       {}) as Partial<ErrorExtensions>;
     const { field, hint } = said;
     return described(code, error.message, { ...(field && { field }), ...(hint && { hint }) });
-  }
-  if (/^Enum values cannot be included within scalars/.test(error.message)) {
-    return described("BAD_USER_INPUT", "A JSON literal cannot have an enum value in it.");
   }
   if (/^No values were deleted/.test(error.message)) {
     return described("NOT_FOUND", NO_SUCH_ROW);

@@ -110,8 +110,9 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       defaultBehavior:
         "connection -list -resource:list -query:resource:list -nodeId:resource:update -nodeId:resource:delete",
       connectionFilterComputedColumns: false,
-      // What says nothing filters nothing: clients build filters from what their user has filled in.
-      connectionFilterAllowNullInput: true,
+      // What says nothing filters nothing, and null is no way to say it: it is a mistake of the client's, which
+      // would get all rows where it wants few (isNull asks for rows without a value).
+      connectionFilterAllowNullInput: false,
       connectionFilterAllowEmptyObjectInput: true,
     },
     grafast: {

@@ -20,9 +20,14 @@ export function requireGoodBearer(accessTokens: AccessTokens): RequestHandler {
   };
 }
 
+const GRAPHQL_RESPONSE = "application/graphql-response+json";
+
 /** An error before GraphQL, in GraphQL's form. */
 export function sendGraphQLError(response: Response, status: number, error: ApiError): void {
+  // As GraphQL itself would answer: a client that reads it by its media type finds the code.
+  const type = response.req.accepts("application/json", GRAPHQL_RESPONSE) || "application/json";
   response
     .status(status)
+    .type(type)
     .json({ errors: [{ message: error.message, extensions: error.extensions }] });
 }
