@@ -89,11 +89,8 @@ async function moveAll(
   for (const table of TABLES) await settle(table, target);
   await resumeTriggers();
   for (const table of TABLES) {
-    await restartIds(
-      target,
-      table.target,
-      table.keepsIds ? `pg_temp.source_${table.name}` : undefined,
-    );
+    await restartIds(target, table.target, table.keepsIds ? `source_${table.name}` : undefined);
+    if (table.numbers) await restartIds(target, table.numbers);
   }
   await target.query("set constraints all immediate");
   const reports: Partial<Record<TableName, TableReport>> = {};

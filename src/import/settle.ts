@@ -12,9 +12,8 @@ export async function settle(table: ImportTable, target: ClientBase): Promise<vo
 
   await target.query(`create temporary view ready_rows as ${table.select}`);
   const columns = await readColumns(target);
-  await target.query(
-    skipMisfits(source, columns, [...checks, ...(await readNotNull(target, table))]),
-  );
+  const rules = [...checks, ...(await readNotNull(target, table))];
+  await target.query(skipMisfits(source, await readDefaults(target, table), rules));
   const names = columns.filter((name) => name !== "source_id").join(", ");
   await target.query(
     `insert into ${table.target} (${names}) overriding system value select ${names} from ready_rows`,
@@ -87,7 +86,12 @@ interface Check {
 async function readChecks(target: ClientBase, table: string): Promise<Check[]> {
   const { rows } = await target.query<Check>(
     `select conname as name, pg_get_expr(conbin, conrelid) as expression from pg_constraint
-     where conrelid = $1::regclass and contype = 'c' order by conname`,
+     where conrelid = $1::regclass and contype = 'c' and not exists (
+       -- What a generated column is made of is not known before: the insert says no.
+       select from pg_attribute a
+       where a.attrelid = conrelid and a.attnum = any (conkey) and a.attgenerated <> ''
+     )
+     order by conname`,
     [table],
   );
   return rows;
@@ -112,6 +116,28 @@ async function readNotNull(target: ClientBase, { target: table }: ImportTable): 
   return rows;
 }
 
+/** What checks look at although the import does not give it: the columns' defaults. */
+async function readDefaults(target: ClientBase, { target: table }: ImportTable): Promise<string> {
+  const { rows } = await target.query<{ column: string }>(
+    `select format(
+       ', (%s)::%s as %I', coalesce(pg_get_expr(d.adbin, d.adrelid), 'null'),
+       format_type(a.atttypid, a.atttypmod), a.attname
+     ) as column
+     from pg_attribute a
+     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.attrelid = $1::regclass and a.attnum = any (
+         select unnest(conkey) from pg_constraint where conrelid = a.attrelid and contype = 'c'
+       )
+       and not exists (
+         select from pg_attribute v
+         where v.attrelid = 'pg_temp.ready_rows'::regclass and v.attname = a.attname
+       )
+       and a.attgenerated = ''`,
+    [table],
+  );
+  return rows.map(({ column }) => column).join("");
+}
+
 /** A table's own SQL names the target's check constraints: their rules are written down once. */
 function withChecks({ repair, target }: ImportTable, checks: readonly Check[]): string {
   const named = new RegExp(`:(${target.split(".")[1]}_[a-z_]+)`, "g");
@@ -122,14 +148,14 @@ function withChecks({ repair, target }: ImportTable, checks: readonly Check[]): 
 }
 
 /** Judged by the target's own rules, those of your migrations among them. */
-function skipMisfits(source: string, columns: string[], checks: readonly Check[]): string {
-  const rules = checks.map(({ name, expression }) => `when not (${expression}) then '${name}'`);
+function skipMisfits(source: string, defaults: string, rules: readonly Check[]): string {
+  const cases = rules.map(({ name, expression }) => `when not (${expression}) then '${name}'`);
   return `
     update ${source} s
     set state = 'skipped', reason = m.broken
     from (
-      select source_id, case ${rules.join(" ")} end as broken
-      from (select ${columns.join(", ")} from ready_rows) as ready
+      select source_id, case ${cases.join(" ")} end as broken
+      from (select r.*${defaults} from ready_rows r) as ready
     ) m
     where m.source_id = s.id and m.broken is not null`;
 }

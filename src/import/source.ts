@@ -97,7 +97,7 @@ const READ: Readonly<Record<Kind, (name: string) => string>> = {
   deadline: (name) => `${name}::timestamptz::text`,
   // Too long to be kept: read as what is no JSON and says why.
   json: (name) =>
-    `case when octet_length(${name}::text) <= ${MAX_JSON} then ${name}::text else 'too long' end`,
+    `case when octet_length(${name}::text) > ${MAX_JSON} then 'too long' else ${name}::text end`,
 };
 
 async function* read(table: ImportTable, query: Query): AsyncGenerator<SourceRow[]> {

@@ -30,6 +30,8 @@ export interface ImportTable {
   name: TableName;
   /** The table that keeps the row. */
   target: string;
+  /** Another table that gets rows with ids of its own. */
+  numbers?: string;
   /** Rows keep their ids. False: they get new ones, and are not missed when they are gone. */
   keepsIds: boolean;
   /** Of the template, without id and created_at. */

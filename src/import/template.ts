@@ -22,7 +22,7 @@ export async function readColumns(query: Query): Promise<Column[]> {
     `select t.name as table, a.attname as name, format_type(a.atttypid, null) as type,
        y.typcategory as category
      from unnest($1::text[]) as t(name)
-     join pg_attribute a on a.attrelid = to_regclass(t.name::cstring) and a.attnum > 0
+     join pg_attribute a on a.attrelid = to_regclass(t.name) and a.attnum > 0
      join pg_type y on y.oid = a.atttypid
      where not a.attisdropped
      order by a.attrelid, a.attnum`,

@@ -9,6 +9,7 @@ const MAX_LENGTH = 4096;
 export const refreshTokens: ImportTable = {
   name: "refresh_tokens",
   target: "app_public.sessions",
+  numbers: "app_private.refresh_tokens",
   keepsIds: false,
   columns: {
     user_id: "int",

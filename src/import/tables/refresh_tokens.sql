@@ -59,7 +59,15 @@ from pg_temp.source_refresh_tokens where state is null
 
 --! after
 
-insert into app_private.refresh_tokens (session_id, token_hash, created_at, expires_at)
+-- Numbered by hand, because what a sequence has given is not taken back by a rollback.
+insert into app_private.refresh_tokens (id, session_id, token_hash, created_at, expires_at)
+overriding system value
 select
-  session_id, token_hash, coalesce(created_at, now()), least(expires_at, now() + interval '30 days')
-from pg_temp.source_refresh_tokens where state is null;
+  q.last_value + row_number() over (order by s.id),
+  s.session_id,
+  s.token_hash,
+  coalesce(s.created_at, now()),
+  least(s.expires_at, now() + interval '30 days')
+from pg_temp.source_refresh_tokens s
+cross join app_private.refresh_tokens_id_seq q
+where s.state is null;
