@@ -41,9 +41,6 @@ export function sourceFault(error: unknown, server: string): ImportError {
 export function targetFault(error: unknown): ImportError {
   return asImportError(error, (fault) => {
     switch (fault.code) {
-      case "3F000":
-      case "42P01":
-        return "Howdah's database has not been migrated. Run `npm run migrate` first.";
       case "55P03":
       case "40P01":
         return "Howdah's tables are in use. Stop API and worker, or try again.";

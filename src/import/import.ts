@@ -80,7 +80,7 @@ async function moveAll(
   source: Source,
 ): Promise<ImportReport> {
   await target.query(`
-    set local lock_timeout to '10s'; set local statement_timeout to 0;
+    set local lock_timeout to '5s'; set local statement_timeout to 0;
     set local idle_in_transaction_session_timeout to 0`);
   await takeTurn(target);
   // Read before anything is locked: the old database may be far away.
@@ -108,10 +108,14 @@ async function moveAll(
 }
 
 async function takeTurn(target: ClientBase): Promise<void> {
-  const { rows } = await target.query<{ is_mine: boolean }>(
-    "select pg_try_advisory_xact_lock(hashtextextended('import', 0)) as is_mine",
+  const { rows } = await target.query<{ is_mine: boolean; is_migrated: boolean }>(
+    `select pg_try_advisory_xact_lock(hashtextextended('import', 0)) as is_mine,
+       to_regclass('app_private.imported_rows') is not null as is_migrated`,
   );
   if (!rows[0]?.is_mine) throw new ImportError("another import is under way.");
+  if (!rows[0].is_migrated) {
+    throw new ImportError("Howdah's database is not up to date. Run `npm run migrate` first.");
+  }
 }
 
 /** No row is lost: each was moved, was here, or was skipped; and what was moved is really here. */

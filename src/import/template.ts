@@ -17,6 +17,7 @@ export interface Column {
   category: string;
 }
 
+/** Those of the template's tables, as far as they are there. */
 export async function readColumns(query: Query): Promise<Column[]> {
   const { rows } = await query<Column>(
     `select t.name as table, a.attname as name, format_type(a.atttypid, null) as type,
@@ -41,10 +42,12 @@ const FITS: Readonly<Record<Kind, (column: Column) => boolean>> = {
   json: ({ type, category }) => ["json", "jsonb"].includes(type) || category === "S",
 };
 
+/** The columns that are read, with what they hold. */
 export function allColumns(table: ImportTable): Record<string, Kind> {
   return { id: "int", ...table.columns, created_at: "time" };
 }
 
+/** @throws {ImportError} that names all that is missing. */
 export function assertTemplate(tables: readonly ImportTable[], columns: Column[]): void {
   const faults: string[] = [];
   for (const table of tables) {
@@ -63,6 +66,7 @@ export function assertTemplate(tables: readonly ImportTable[], columns: Column[]
   }
 }
 
+/** The columns that are read, as they are in this database. */
 export function known(tables: readonly ImportTable[], columns: Column[]) {
   return columns
     .filter(({ table, name }) => {
@@ -72,12 +76,16 @@ export function known(tables: readonly ImportTable[], columns: Column[]) {
     .map(({ table, name, type }) => ({ place: `${table}.${name}`, type }));
 }
 
+/** Howdah makes its own links: those of the template are not even read. */
+const NEVER_READ = "users.reset_token";
+
+/** Tables and columns that the template does not have. */
 export async function unknownPlaces(
   tables: readonly ImportTable[],
   columns: Column[],
   query: Query,
 ) {
-  const places = new Set(known(tables, columns).map(({ place }) => place));
+  const places = new Set([NEVER_READ, ...known(tables, columns).map(({ place }) => place)]);
   const { rows } = await query<{ name: string }>(
     `select c.relname as name from pg_class c
      where c.relkind in ('r', 'p') and not c.relispartition

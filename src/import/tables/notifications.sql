@@ -14,8 +14,17 @@ judged as (
   select
     s.id,
     k.users,
-    left(
-      regexp_replace(regexp_replace(lower(s.event), '[^a-z0-9_.:-]+', '_', 'g'), '^[^a-z]+', ''), 100
+    coalesce(
+      nullif(
+        left(
+          regexp_replace(
+            regexp_replace(lower(s.event), '[^a-z0-9_.:-]+', '_', 'g'), '^[^a-z]+', ''
+          ),
+          100
+        ),
+        ''
+      ),
+      'imported'
     ) as event,
     (select count(distinct u) from unnest(s.users) u) > cardinality(k.users) as has_unknown
   from pg_temp.source_notifications s
@@ -25,7 +34,7 @@ judged as (
 update pg_temp.source_notifications s
 set
   known_users = j.users,
-  known_event = coalesce(nullif(j.event, ''), 'imported'),
+  known_event = j.event,
   state = case when j.users is null or length(s.message) > 100000 then 'skipped' end,
   reason = case
     when coalesce(cardinality(s.users), 0) = 0 then 'no_users'
