@@ -6,7 +6,8 @@ import { importFastapi } from "../../src/import/import.ts";
 import type { ImportReport } from "../../src/import/report.ts";
 import type { TestDatabase } from "./database.ts";
 
-export const keyring = createKeyring([randomBytes(32).toString("base64")], PROVIDER_TOKENS);
+export const CREDENTIALS_KEY = randomBytes(32).toString("base64");
+export const keyring = createKeyring([CREDENTIALS_KEY], PROVIDER_TOKENS);
 
 /** Imports on a connection of its own, as the command does. */
 export async function importFrom(

@@ -4,7 +4,9 @@ with judged as (
   select
     s.id,
     case
-      when coalesce(lower(btrim(s.device_type)), '') <> all (enum_range(null::app_public.device_type)::text[])
+      when pg_input_is_valid(
+          coalesce(lower(btrim(s.device_type)), ''), 'app_public.device_type'
+        ) is not true
         then 'device_type_unknown'
       when exists (select from app_public.device_tokens d where d.token = s.token)
         then 'device_registered_here'
@@ -20,8 +22,10 @@ from judged j where j.id = s.id and (j.reason is not null or j.copy > 1 and s.to
 
 --! select
 
--- last_seen_at is now: nobody knows better, and one that is stale would be disabled before its app is updated.
+-- last_seen_at is now: what seems stale would be disabled before its app is
+-- updated.
 select
-  id as source_id, id, user_id, token, lower(btrim(device_type))::app_public.device_type as device_type,
+  id as source_id, id, user_id, token,
+  lower(btrim(device_type))::app_public.device_type as device_type,
   coalesce(created_at, now()) as created_at, coalesce(updated_at, created_at, now()) as updated_at
 from pg_temp.source_device_tokens where state is null

@@ -53,11 +53,12 @@ from judged j where j.id = s.id;
 
 --! select
 
--- Final, and expired since: whatever happens to the status, there is no time left in which to push it.
+-- Final, and expired: whatever happens to the status, there is no time left in which to push it.
 select
   id as source_id, id, known_users as users, known_event as event, message,
   case
-    when known_event = event then '{}' else jsonb_strip_nulls(jsonb_build_object('template_event', event))
+    when known_event = event then '{}'
+    else jsonb_strip_nulls(jsonb_build_object('template_event', event))
   end as data,
   least(created_at, now()) as send_at,
   least(created_at, now()) + interval '1 second' as expires_at,

@@ -4,7 +4,7 @@ with judged as (
   select
     s.id,
     case
-      when coalesce(lower(s.provider), '') <> all (enum_range(null::app_public.oauth2_provider)::text[])
+      when not pg_input_is_valid(coalesce(lower(s.provider), ''), 'app_public.oauth2_provider')
         then 'provider_unknown'
       when row_number() over (
         partition by s.user_id, lower(s.provider), app_hidden.normalize_email(s.email)
@@ -13,8 +13,9 @@ with judged as (
         then 'credential_twice'
     end as reason,
     count(*) over (partition by lower(s.provider), app_hidden.normalize_email(s.email))
-      > count(*) over (partition by lower(s.provider), app_hidden.normalize_email(s.email), s.user_id)
-      as is_shared
+      > count(*) over (
+        partition by lower(s.provider), app_hidden.normalize_email(s.email), s.user_id
+      ) as is_shared
   from pg_temp.source_oauth2_credentials s where s.state is null
 )
 update pg_temp.source_oauth2_credentials s

@@ -53,7 +53,8 @@ from numbered n where n.id = s.id;
 --! select
 
 select
-  id as source_id, session_id as id, user_id, device_info, coalesce(created_at, now()) as created_at,
+  id as source_id, session_id as id, user_id, device_info,
+  coalesce(created_at, now()) as created_at,
   coalesce(last_used_at, created_at, now()) as last_used_at
 from pg_temp.source_refresh_tokens where state is null
 

@@ -13,8 +13,10 @@ where s.state is null and (s.is_deleted or s.deleted_at is not null);
 with fitting as (
   select
     s.id,
-    nullif(left(btrim(regexp_replace(s.first_name, '[[:cntrl:]]+', ' ', 'g')), 100), '') as first_name,
-    nullif(left(btrim(regexp_replace(s.last_name, '[[:cntrl:]]+', ' ', 'g')), 100), '') as last_name
+    nullif(left(btrim(regexp_replace(s.first_name, '[[:cntrl:]]+', ' ', 'g')), 100), '')
+      as first_name,
+    nullif(left(btrim(regexp_replace(s.last_name, '[[:cntrl:]]+', ' ', 'g')), 100), '')
+      as last_name
   from pg_temp.source_users s where s.state is null
 )
 update pg_temp.source_users s
@@ -57,7 +59,8 @@ update pg_temp.source_users
 set password_hash = null, notes = notes || '{password_hash_unknown}'::text[]
 where state is null and password_hash !~ concat(
     '^(\$2[aby]\$(0[4-9]|1[0-5])\$[./A-Za-z0-9]{53}|',
-    '\$argon2(id|i|d)\$v=19\$m=[0-9]{1,6},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+)$'
+    '\$argon2(id|i|d)\$v=19\$m=[0-9]{1,6},t=[0-9]{1,2},p=[0-9]{1,2}',
+    '\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+)$'
   );
 
 -- An address belongs to one: to who has proven it, then to who was here last, then to the newer.
@@ -66,7 +69,8 @@ with place as (
     s.id,
     row_number() over (
       partition by s.email
-      order by s.email_verified desc, coalesce(s.last_logged_in, s.created_at) desc nulls last, s.id desc
+      order by
+        s.email_verified desc, coalesce(s.last_logged_in, s.created_at) desc nulls last, s.id desc
     ) as place,
     exists (
       select from app_public.users u where u.email = s.email and u.deleted_at is null
@@ -85,7 +89,8 @@ with place as (
     s.id,
     row_number() over (
       partition by s.phone
-      order by s.phone_verified desc, coalesce(s.last_logged_in, s.created_at) desc nulls last, s.id desc
+      order by
+        s.phone_verified desc, coalesce(s.last_logged_in, s.created_at) desc nulls last, s.id desc
     ) as place,
     exists (
       select from app_public.users u where u.phone = s.phone and u.deleted_at is null
@@ -107,10 +112,11 @@ set
 where s.state is null
   and s.email is null
   and s.phone is null
-  and s.notes && '{email_invalid,email_taken_here,email_of_another,phone_invalid,phone_taken_here,phone_of_another}'
+  and exists (select from unnest(s.notes) n where n ~ '^(email|phone)_')
   and not exists (
     select from pg_temp.source_oauth2_credentials c
-    where c.user_id = s.id and lower(c.provider) = any (enum_range(null::app_public.oauth2_provider)::text[])
+    where c.user_id = s.id
+      and pg_input_is_valid(lower(c.provider), 'app_public.oauth2_provider')
   );
 
 --! select
