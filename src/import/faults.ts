@@ -30,6 +30,7 @@ export function sourceFault(error: unknown, server: string): ImportError {
       case "42501":
         return `${source} lets this user not read all of its tables.`;
       case undefined:
+        if (message?.includes("password must be")) return `${source} asks for a password.`;
         return `${source} cannot be read: ${message ?? "no answer"}.`;
       default:
         return `${source} cannot be read (${code}).`;

@@ -80,7 +80,7 @@ async function moveAll(
   source: Source,
 ): Promise<ImportReport> {
   await target.query(`
-    set local lock_timeout to '5s'; set local statement_timeout to 0;
+    set local search_path to pg_catalog, public, pg_temp; set local lock_timeout to '5s'; set local statement_timeout to 0;
     set local idle_in_transaction_session_timeout to 0`);
   await takeTurn(target);
   // Read before anything is locked: the old database may be far away.

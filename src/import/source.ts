@@ -51,6 +51,8 @@ export async function openSource(url: string, tables: readonly ImportTable[]): P
   try {
     await client.connect();
   } catch (error) {
+    // A server that waits for a password would hold up others who make or drop databases.
+    client.end().catch(() => {});
     throw sourceFault(error, server);
   }
   try {

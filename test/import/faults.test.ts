@@ -58,6 +58,10 @@ describe("an import that cannot begin says so in a line and changes nothing:", (
     const said = await refusal(stranger);
     expect(said).toContain(`at ${host} refuses this user or password.`);
     expect(said).not.toContain("hunter2");
+    const silent = cluster((url) => {
+      url.password = "";
+    });
+    expect(await refusal(silent)).toContain(`at ${host} asks for a password.`);
   });
 
   it("an empty database, and Howdah's own", async () => {
@@ -146,6 +150,26 @@ describe("an import that fails on the way changes nothing:", () => {
       "Howdah's database is not up to date. Run `npm run migrate` first.",
     );
     await bare.drop();
+  });
+});
+
+describe("a template that was changed", () => {
+  it("is moved through views that have the template's names and columns", async () => {
+    const own = await createTestDatabase();
+    const template = await createTemplateDatabase(`${TEMPLATE_SCHEMA}
+      alter table items rename title to name;
+      alter table items rename to articles;
+      create schema howdah;
+      create view howdah.items as
+        select id, user_id, name as title, description, data, is_active, created_at, updated_at
+        from articles;
+      insert into users (first_name) values ('Person');
+      insert into articles (user_id, name) values (1, 'By another name')`);
+    const report = await importFrom(`${template.url}?options=-csearch_path%3Dhowdah,public`, own);
+    expect(report.tables.items).toMatchObject({ rows: 1, moved: 1 });
+    expect(report.notMoved).toEqual(["articles"]);
+    await template.drop();
+    await own.drop();
   });
 });
 

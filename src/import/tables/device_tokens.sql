@@ -22,8 +22,7 @@ from judged j where j.id = s.id and (j.reason is not null or j.copy > 1 and s.to
 
 --! select
 
--- last_seen_at is now: what seems stale would be disabled before its app is
--- updated.
+-- last_seen_at is now: what seems stale would be disabled before its app is updated.
 select
   id as source_id, id, user_id, token,
   lower(btrim(device_type))::app_public.device_type as device_type,
