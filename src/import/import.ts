@@ -39,6 +39,7 @@ const TABLES: readonly ImportTable[] = [
 /** All that is written to, apart from the tables that keep the rows. */
 const OTHERS = [
   "app_private.user_secrets",
+  "app_private.user_tokens",
   "app_private.refresh_tokens",
   "app_private.oauth2_tokens",
   "app_public.notification_recipients",

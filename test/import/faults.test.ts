@@ -89,6 +89,8 @@ describe("an import that cannot begin says so in a line and changes nothing:", (
     stranger.username = "howdah_owner";
     stranger.password = "test";
     expect(await refusal(stranger.href)).toContain("lets this user not read all of its tables.");
+    await other.pool.query("grant select on all tables in schema public to howdah_owner");
+    expect((await importFrom(stranger.href, database, true)).tables.users.rows).toBe(0);
     await other.drop();
   });
 });

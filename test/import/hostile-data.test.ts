@@ -50,10 +50,12 @@ beforeAll(async () => {
        (13, 'Taken here', 'Taken@Example.com', true, '+4930000001', $1, null, 'UTC', now(), null, null, false, null, null),
        (14, 'Plain', 'plain@example.com', false, null, 'plain-text-password', null, '', now(), null, null, false, null, null),
        (15, 'Long password', 'long@example.com', false, null, $1, 'https://example.com/a.png', 'UTC', now(), null, null, false, null, null),
+       (16, 'Proven phone', 'unproven@example.com', false, '+4930999999', $1, null, 'UTC', '2020-01-01', null, null, false, null, null),
        (-5, 'Negative', 'minus@example.com', false, null, null, null, 'UTC', now(), null, null, false, null, null),
        (2147483647, 'Last id', 'last@example.com', false, null, null, null, 'UTC', now(), null, null, false, null, null)`,
     [bcrypt],
   );
+  await template.pool.query("update users set phone_verified = true where id = 16");
   await template.pool.query(`
     insert into refresh_tokens (id, user_id, token, device_info, expires_at, is_revoked)
     select n, 15, 'refresh-token-that-is-long-enough-' || n, repeat('d', 600), now() + interval '1 day', false
@@ -165,6 +167,11 @@ describe("of users", () => {
     expect(await logIn("long@example.com", "y".repeat(72))).toEqual([]);
     expect(await logIn("+4930 1234567", "y".repeat(72))).toEqual([]);
     expect(await logIn("plain@example.com", "plain-text-password")).toEqual(["UNAUTHENTICATED"]);
+  });
+
+  it("who has proven only a phone does not lose the e-mail address within the hour", async () => {
+    await api.database.owner.query("select app_private.release_unproven_addresses(100)");
+    expect(await users(16)).toMatchObject([{ email: "unproven@example.com" }]);
   });
 
   it("times without a zone are read as UTC, and the report says so", async () => {
@@ -279,7 +286,7 @@ describe("of the other tables", () => {
     await template.pool.query("update users set email = 'nine@example.com' where id = 9");
     await template.pool.query("update items set title = 'Mended' where id = 4");
     const second = await importFrom(template.url, api.database);
-    expect(second.tables.users).toMatchObject({ moved: 1, present: 11 });
+    expect(second.tables.users).toMatchObject({ moved: 1, present: 12 });
     expect(second.tables.items).toMatchObject({ moved: 1, present: 2 });
     expect(second.tables.refresh_tokens.moved).toBe(0);
     expect(await users(9)).toMatchObject([{ email: "nine@example.com" }]);

@@ -35,6 +35,7 @@ export async function everything(database: TestDatabase): Promise<unknown> {
     "app_public.oauth2_credentials",
     "app_public.items",
     "app_private.user_secrets",
+    "app_private.user_tokens",
     "app_private.refresh_tokens",
     "app_private.oauth2_tokens",
     "app_private.imported_rows",

@@ -131,3 +131,11 @@ from pg_temp.source_users where state is null
 insert into app_private.user_secrets (user_id, password_hash)
 select id, password_hash from pg_temp.source_users
 where state is null and password_hash is not null;
+
+-- The hourly release_unproven_addresses() would take the e-mail address from who has proven only a
+-- phone: nobody knows this token, it stands for three months in which to prove the address.
+insert into app_private.user_tokens (user_id, purpose, token_hash, target, expires_at)
+select
+  id, 'email_verification', public.gen_random_bytes(32), email::text, now() + interval '90 days'
+from pg_temp.source_users
+where state is null and email is not null and phone_verified and not email_verified;
