@@ -45,6 +45,8 @@ const NOTED: Readonly<Record<string, string>> = {
   unknown_users_left_out: "some of its users were not moved, and were left out",
   event_renamed: "its event was rewritten in Howdah's form; the old name is template_event in data",
   never_sent: "had not been sent, and never will be: its status is CANCELED",
+  facebook_to_be_linked:
+    "Facebook vouches for no address: these users log in another way first, and link it again",
   provider_account_of_several:
     "several users have it: the next sign-in goes by the e-mail address of the user",
   provider_token_too_long: "a provider's token had more than 100,000 characters, and was left out",

@@ -51,6 +51,7 @@ beforeAll(async () => {
        (14, 'Plain', 'plain@example.com', false, null, 'plain-text-password', null, '', now(), null, null, false, null, null),
        (15, 'Long password', 'long@example.com', false, null, $1, 'https://example.com/a.png', 'UTC', now(), null, null, false, null, null),
        (16, 'Proven phone', 'unproven@example.com', false, '+4930999999', $1, null, 'UTC', '2020-01-01', null, null, false, null, null),
+       (17, 'Facebook only', 'none', false, null, null, null, 'UTC', now(), null, null, false, null, null),
        (-5, 'Negative', 'minus@example.com', false, null, null, null, 'UTC', now(), null, null, false, null, null),
        (2147483647, 'Last id', 'last@example.com', false, null, null, null, 'UTC', now(), null, null, false, null, null)`,
     [bcrypt],
@@ -81,7 +82,8 @@ beforeAll(async () => {
     insert into oauth2_credentials (id, user_id, provider, email, access_token) values
       (1, 10, 'GOOGLE', 'Ten@example.com', 'token'), (2, 5, 'myspace', 'x@example.com', 'x'),
       (3, 5, 'github', 'five@example.com', ''), (4, 5, 'github', 'FIVE@example.com', null),
-      (5, 6, 'github', 'five@example.com', repeat('t', 100001)), (6, 11, 'google', 'gone@example.com', 'x');
+      (5, 6, 'github', 'five@example.com', repeat('t', 100001)), (6, 11, 'google', 'gone@example.com', 'x'),
+      (7, 17, 'facebook', 'seventeen@example.com', 'x'), (8, 5, 'facebook', 'proven@example.com', 'x');
     insert into items (id, user_id, title, data) values
       (1, 5, 'Taken id', null), (2, 5, 'Null byte', '{"a": "\\u0000"}'), (3, 5, 'Half', '"\\ud800"'),
       (4, 5, '', null), (5, 5, repeat('x', 201), null), (6, 5, null, null), (7, 99, 'Orphan', null),
@@ -114,7 +116,7 @@ describe("of users", () => {
     expect(report.tables.users.skippedFor).toEqual({
       id_out_of_range: [-5, 2147483647],
       id_taken: [1],
-      locked_out_email_invalid: [9],
+      locked_out_email_invalid: [9, 17],
       locked_out_email_of_another: [4],
       locked_out_email_taken_here: [13],
     });
@@ -248,8 +250,10 @@ describe("of the other tables", () => {
       credential_twice: [3],
       provider_unknown: [2],
       user_deleted: [6],
+      user_skipped: [7],
     });
     expect(table.noted).toEqual({
+      facebook_to_be_linked: [8],
       provider_account_of_several: [4, 5],
       provider_token_too_long: [5],
     });

@@ -14,6 +14,6 @@ export const notifications: ImportTable = {
   keepsIds: true,
   columns,
   staged: asTheyAre(columns),
-  batchSize: 100,
+  batchSize: 25,
   ...readParts("notifications"),
 };

@@ -25,6 +25,7 @@ set
   provider = lower(s.provider),
   notes = s.notes || array_remove(
     array[
+      case when lower(s.provider) = 'facebook' then 'facebook_to_be_linked' end,
       case when j.is_shared then 'provider_account_of_several' end,
       case when s.is_token_cut then 'provider_token_too_long' end
     ],
