@@ -5,6 +5,9 @@ import { PROVIDER_TOKENS, rotateProviderTokens } from "../src/auth/provider-toke
 import { createKeyring } from "../src/auth/sealing.ts";
 import { type Config, ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
+import { ImportError } from "../src/import/faults.ts";
+import { importFastapi } from "../src/import/import.ts";
+import { reportText } from "../src/import/report.ts";
 import { startFault } from "../src/processes/run.ts";
 import { LINT_USAGE, LintError, lint } from "./lint.ts";
 
@@ -16,8 +19,13 @@ class CommandError extends Error {
 interface Command {
   usage: string;
   help: string;
-  run(database: pg.Client, args: string[], config: Config): Promise<void>;
+  /** Names of what is given as `--name`; for the others, the command does not run. */
+  options?: readonly string[];
+  run(database: pg.Client, args: string[], config: Config, options: Options): Promise<void>;
 }
+
+/** By name: text, or true where there is none. */
+type Options = Readonly<Record<string, unknown>>;
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   "operator:grant": {
@@ -53,6 +61,24 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       const keyring = createKeyring(await credentialsKeys(config), PROVIDER_TOKENS);
       const count = await rotateProviderTokens(database, keyring);
       console.log(`${count} credentials were encrypted anew.`);
+    },
+  },
+  "import:fastapi": {
+    usage: "import:fastapi --from URL [--dry-run] [--json]",
+    help: "moves a database of the FastAPI template here; can be run again (docs/from-fastapi.md)",
+    options: ["from", "dry-run", "json"],
+    async run(database, _args, config, { from, "dry-run": dryRun, json }) {
+      if (typeof from !== "string" || from === "") {
+        throw new CommandError("From where? Give --from postgres://user:password@host/database.");
+      }
+      const keyring = createKeyring(await credentialsKeys(config), PROVIDER_TOKENS);
+      const report = await importFastapi({
+        from,
+        target: database,
+        keyring,
+        dryRun: dryRun === true,
+      });
+      console.log(json === true ? JSON.stringify(report) : reportText(report));
     },
   },
   deliveries: {
@@ -126,7 +152,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** `npm run howdah -- COMMAND`. */
 export async function main(): Promise<void> {
   if (process.argv[2] === "lint") return lintMain(process.argv.slice(3));
-  const [name, ...args] = minimist(process.argv.slice(2), { string: ["_"] })._;
+  const parsed = minimist(process.argv.slice(2), {
+    string: ["_", "from"],
+    boolean: ["dry-run", "json"],
+  });
+  const { _: words, ...options } = parsed;
+  const [name, ...args] = words;
   const command = name === undefined ? undefined : COMMANDS[name];
   if (!command) {
     console.log(help());
@@ -134,7 +165,8 @@ export async function main(): Promise<void> {
     return;
   }
   try {
-    await withDatabase((database, config) => command.run(database, args, config));
+    assertKnown(command, args, options);
+    await withDatabase((database, config) => command.run(database, args, config, options));
   } catch (error) {
     if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
     console.error(error.message);
@@ -153,6 +185,15 @@ async function lintMain(args: string[]): Promise<void> {
   }
 }
 
+/** A slip such as --dryrun must not do the real thing. */
+function assertKnown({ options: known }: Command, args: string[], options: Options): void {
+  if (!known) return;
+  const given = Object.keys(options).filter((option) => options[option] !== false);
+  const strange = given.find((option) => !known.includes(option));
+  if (strange !== undefined) throw new CommandError(`There is no option --${strange}.`);
+  if (args.length > 0) throw new CommandError("This command takes options only; see --help.");
+}
+
 async function withDatabase(
   run: (database: pg.Client, config: Config) => Promise<void>,
 ): Promise<void> {
@@ -167,6 +208,9 @@ async function withDatabase(
     await run(database, config);
   } catch (error) {
     if (error instanceof CommandError) throw error;
+    if (error instanceof ImportError) {
+      throw new CommandError(`Not imported: ${error.message}`, { cause: error });
+    }
     // What SQL refuses on purpose speaks to people already.
     const { code, message } = error as { code?: string; message: string };
     if (code?.startsWith("HW")) throw new CommandError(message, { cause: error });

@@ -1,5 +1,5 @@
---! Previous: sha1:3616a3b13d771ec1688e860cf9257e7570fe4773
---! Hash: sha1:bf48d7b90a4c0f0962f92cc547e53a607e57e8c9
+--! Previous: sha1:e1265356b23d07d18fc7088b9bf7b7d467c1170d
+--! Hash: sha1:11f19954154520ed1232899aa90204def543c848
 --! Message: rules
 
 -- BREAKING: deliveries are filtered and ordered by indexed columns only, as everything else is.

@@ -36,7 +36,8 @@ function plain<T extends string | undefined>(text: T): T {
 interface Row {
   id: number;
   provider: string;
-  subject: string;
+  /** Null for an imported row until its first sign-in. */
+  subject: string | null;
   token_expiry: Date | null;
   access_token_encrypted: Buffer | null;
   refresh_token_encrypted: Buffer | null;
@@ -52,7 +53,7 @@ export async function readProviderTokens(
   const [row] = rows;
   if (!row) return undefined;
   const opened = (sealed: Buffer | null, kind: string) =>
-    sealed ? keyring.open(sealed, contextOf(row.provider, row.subject, kind)) : undefined;
+    sealed ? openToken(keyring, row, kind, sealed) : undefined;
   const accessToken = opened(row.access_token_encrypted, "access");
   const refreshToken = opened(row.refresh_token_encrypted, "refresh");
   return {
@@ -79,8 +80,8 @@ export async function rotateProviderTokens(
     for (const row of rows) {
       const again = (sealed: Buffer | null, kind: string) => {
         if (!sealed || keyring.isCurrent(sealed)) return sealed;
-        const context = contextOf(row.provider, row.subject, kind);
-        return keyring.seal(keyring.open(sealed, context), context);
+        const [context] = contextsOf(row, kind);
+        return keyring.seal(openToken(keyring, row, kind, sealed), context);
       };
       const access = again(row.access_token_encrypted, "access");
       const refresh = again(row.refresh_token_encrypted, "refresh");
@@ -107,6 +108,37 @@ const SELECT = `
   select c.id, c.provider, c.subject, c.token_expiry, t.access_token_encrypted, t.refresh_token_encrypted
   from app_private.oauth2_tokens t
   join app_public.oauth2_credentials c on c.id = t.oauth2_credential_id`;
+
+/** Encrypts a token of an imported row: its provider's subject is not known before the first sign-in. */
+export function sealImported(
+  keyring: IdentitySeal,
+  oauth2CredentialId: number,
+  kind: "access" | "refresh",
+  token: string,
+): Buffer {
+  return keyring.seal(token, importedContextOf(oauth2CredentialId, kind));
+}
+
+/** The first sign-in gives an imported row its subject, but maybe no new refresh token. */
+function openToken(keyring: IdentitySeal, row: Row, kind: string, sealed: Buffer): string {
+  const [context, imported] = contextsOf(row, kind);
+  try {
+    return keyring.open(sealed, context);
+  } catch (error) {
+    if (context === imported) throw error;
+    return keyring.open(sealed, imported);
+  }
+}
+
+function contextsOf({ id, provider, subject }: Row, kind: string): [string, string] {
+  const imported = importedContextOf(id, kind);
+  return [subject === null ? imported : contextOf(provider, subject, kind), imported];
+}
+
+/** As contextOf(), of whose no provider is named so. */
+function importedContextOf(id: number, kind: string): string {
+  return `imported ${id} ${kind}`;
+}
 
 /** A token of one row is of no use in another. */
 function contextOf(provider: string, subject: string, kind: string): string {
