@@ -57,6 +57,8 @@ export function createClient(options: ClientOptions) {
   let tokens = options.tokens;
   let refreshing: Promise<void> | undefined;
   let socket: SocketClient | undefined;
+  /** Why the session has ended; nobody is connected as somebody else, or as nobody, because of it. */
+  let ended: unknown;
 
   function keep(next: Tokens | undefined): void {
     tokens = next;
@@ -69,6 +71,11 @@ export function createClient(options: ClientOptions) {
       refreshToken: refreshToken as string,
       expiresAt: Date.now() + (expiresIn as number) * 1000,
     };
+  }
+
+  function begin(session: TokensFragment): void {
+    ended = undefined;
+    keep(fresh(session));
   }
 
   async function post<TData, TVariables>(
@@ -100,11 +107,14 @@ export function createClient(options: ClientOptions) {
         });
         keep(fresh(refreshTokens?.tokens as TokensFragment));
       } catch (error) {
-        const ended =
-          error instanceof GraphQLRequestError &&
-          ["UNAUTHENTICATED", "SESSION_REVOKED"].includes(error.code);
         // A network that is away ends no session: the next request tries again.
-        if (ended) keep(undefined);
+        if (
+          error instanceof GraphQLRequestError &&
+          ["UNAUTHENTICATED", "SESSION_REVOKED"].includes(error.code)
+        ) {
+          ended = error;
+          keep(undefined);
+        }
         throw error;
       }
     })().finally(() => {
@@ -140,7 +150,7 @@ export function createClient(options: ClientOptions) {
       url: url.replace(/^http/, "ws"),
       ...(options.webSocketImpl === undefined ? {} : { webSocketImpl: options.webSocketImpl }),
       retryAttempts: Number.POSITIVE_INFINITY,
-      shouldRetry: () => true,
+      shouldRetry: () => ended === undefined,
       on: {
         closed(event) {
           // The token has expired, and the next one is good; or the session has ended, and refresh() says so.
@@ -150,6 +160,7 @@ export function createClient(options: ClientOptions) {
       },
       connectionParams: async () => {
         const token = await accessToken();
+        if (ended !== undefined) throw ended;
         return token === undefined ? {} : { authorization: `Bearer ${token}` };
       },
     });
@@ -159,16 +170,17 @@ export function createClient(options: ClientOptions) {
   return {
     async signUp(input: SignUpInput): Promise<void> {
       const { signUp } = await post(SignUpDocument, { input });
-      if (signUp?.tokens) keep(fresh(signUp.tokens));
+      if (signUp?.tokens) begin(signUp.tokens);
     },
     async logIn(input: LogInInput): Promise<void> {
       const { logIn } = await post(LogInDocument, { input });
-      keep(fresh(logIn?.tokens as TokensFragment));
+      begin(logIn?.tokens as TokensFragment);
     },
     request,
     /**
      * Subscribes until told otherwise. `onGap` is called whenever events may have been missed, the
-     * first time included: fetch what is shown then. Ask for `initialEvent: true` where there is one.
+     * first time included: fetch what is shown then. The document has to ask for `initialEvent: true`,
+     * because only once that has come is it known that what happens from then on is told.
      */
     subscribe<TData, TVariables extends Record<string, unknown>>(
       document: TypedDocumentNode<TData, TVariables>,
@@ -181,15 +193,17 @@ export function createClient(options: ClientOptions) {
     ): () => void {
       let stop: (() => void) | undefined;
       let stopped = false;
+      let unheard = true;
       const start = (): void => {
-        let unheard = true;
+        unheard = true;
         stop = connection().subscribe<TData>(
           { query: print(document), variables },
           {
             next({ data, errors }) {
               if (errors?.length) return again(errors);
-              if (unheard) handlers.onGap();
+              const isFirst = unheard;
               unheard = false;
+              if (isFirst) handlers.onGap();
               if (data) handlers.onData(data);
             },
             error: again,
@@ -202,6 +216,10 @@ export function createClient(options: ClientOptions) {
       const again = (error: unknown): void => {
         stop?.();
         if (stopped) return;
+        if (ended !== undefined) {
+          handlers.onEnd?.(ended);
+          return;
+        }
         const [first] = Array.isArray(error) ? (error as ServerError[]) : [];
         if (first?.extensions?.code !== "UNAVAILABLE") {
           handlers.onEnd?.(error);
@@ -209,12 +227,13 @@ export function createClient(options: ClientOptions) {
         }
         setTimeout(start, 500 + Math.random() * 500);
       };
-      connection().on("connected", (_socket, _payload, wasRetry) => {
-        if (wasRetry && !stopped) handlers.onGap();
+      const forget = connection().on("connected", () => {
+        unheard = true;
       });
       start();
       return () => {
         stopped = true;
+        forget();
         stop?.();
       };
     },

@@ -51,7 +51,6 @@ export async function migrateDatabase(options: MigrateOptions): Promise<void> {
     });
     await migrate(settings);
     if (options.current) await watch(settings, true);
-    await client.query("select app_private.sync_live_triggers()");
   } finally {
     clearAllPools();
     await client.end();

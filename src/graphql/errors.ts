@@ -147,7 +147,7 @@ function ofPlan(error: Error): Description | undefined {
       hint: "Ask for less at a time.",
     });
   }
-  if (/^Enum values cannot be included within scalars/.test(error.message)) {
+  if (/Enum values cannot be included within scalars/.test(error.message)) {
     return described("BAD_USER_INPUT", "A JSON literal cannot have an enum value in it.");
   }
   if (/^Null literals are forbidden in filter/.test(error.message)) {

@@ -1,4 +1,4 @@
-import { access, context, lambda, listen, type Step } from "postgraphile/grafast";
+import { access, context, type FieldArgs, lambda, listen, type Step } from "postgraphile/grafast";
 import { extendSchema, gql } from "postgraphile/utils";
 import type { Identity } from "../auth/access-tokens.ts";
 import { ApiError } from "../errors.ts";
@@ -11,12 +11,15 @@ export const InboxPlugin = extendSchema((build) => {
   }
   /** The topic is the user's own: no argument leads to another's. */
   const subscription = (topic: string) => ({
-    subscribePlan() {
+    subscribePlan(_$root: Step, args: FieldArgs) {
       const $topic = lambda(context().get("identity") as Step<Identity>, ({ userId }) => {
         if (userId === undefined) throw new ApiError("UNAUTHENTICATED", "Log in first.");
         return `${topic}:${userId}`;
       });
-      return listen(context().get("liveEvents"), $topic);
+      const $initial = lambda(args.getRaw("initialEvent") as Step<boolean | null>, (asked) =>
+        asked ? { id: null } : undefined,
+      );
+      return listen(context().get("liveEvents"), $topic, ($event) => $event, $initial);
     },
     plan: ($event: Step) => $event,
   });
@@ -35,9 +38,15 @@ export const InboxPlugin = extendSchema((build) => {
       }
       extend type Subscription {
         """Each notification that reaches the inbox of the user who asks, as it does."""
-        notificationReceived: NotificationReceivedPayload
+        notificationReceived(
+          """Send an event without a notification at once: what is fetched after it misses no other."""
+          initialEvent: Boolean = false
+        ): NotificationReceivedPayload
         """Each notification that the user who asks has read, on whatever device."""
-        notificationRead: NotificationReadPayload
+        notificationRead(
+          """Send an event without a notification at once: what is fetched after it misses no other."""
+          initialEvent: Boolean = false
+        ): NotificationReadPayload
       }
     `,
     objects: {

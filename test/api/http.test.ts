@@ -53,6 +53,18 @@ describe("HTTP", () => {
     expect(errors[0]?.extensions.code).toMatch(/^(BAD_USER_INPUT|NOT_FOUND)$/);
   });
 
+  it("answers a bad token in it, too: clients find the code there", async () => {
+    for (const accept of ["application/graphql-response+json", "application/json"]) {
+      const response = await fetch(`${api.url}/graphql`, {
+        method: "POST",
+        headers: { "content-type": "application/json", accept, authorization: "Bearer x.y.z" },
+        body: '{"query":"{ __typename }"}',
+      });
+      expect(response.status).toBe(401);
+      expect(response.headers.get("content-type")).toContain(accept);
+    }
+  });
+
   it("lets the allowed origin in, and no other", async () => {
     const preflight = (origin: string) =>
       fetch(`${api.url}/graphql`, {

@@ -166,6 +166,19 @@ describe("notificationReceived", () => {
   });
 });
 
+describe("initialEvent", () => {
+  it.each(["notificationReceived", "notificationRead"])("comes first, %s", async (field) => {
+    const subscription = open({ authorization: `Bearer ${ann.token}` }).subscribe(
+      `subscription { ${field}(initialEvent: true) { notification { message } } }`,
+    );
+    expect(await subscription.next()).toEqual({ data: { [field]: { notification: null } } });
+    if (field === "notificationReceived") {
+      await send([ann.userId], "after");
+      expect(messageOf(await subscription.next())).toBe("after");
+    }
+  });
+});
+
 describe("a WebSocket", () => {
   it("answers queries as over HTTP", async () => {
     const { next } = open({ authorization: `Bearer ${ann.token}` }).subscribe("{ me { id } }");

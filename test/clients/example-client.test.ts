@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
+import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { createClient, GraphQLRequestError, type Tokens } from "../../examples/client/client.ts";
@@ -142,6 +143,63 @@ describe("examples/client", () => {
       .toBe(true);
     stop();
   });
+
+  it("subscriptions that connect again fetch after the server has heard them, so that nothing is missed", async () => {
+    const { client } = await signedUp();
+    const order: string[] = [];
+    const stop = client.subscribe(
+      ItemChangedDocument,
+      {},
+      {
+        onData: ({ itemChanged }) => order.push(itemChanged?.operation ?? "initial"),
+        onGap: () => order.push("gap"),
+      },
+    );
+    await expect.poll(() => order).toEqual(["gap", "initial"]);
+    const superuser = new pg.Client({ connectionString: database.superuserUrl });
+    await superuser.connect();
+    await superuser.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'howdah live events' and datname = current_database()`,
+    );
+    await superuser.end();
+    await expect
+      .poll(() => order, { timeout: 10_000 })
+      .toEqual(["gap", "initial", "gap", "initial"]);
+    stop();
+  });
+
+  it("a session that ends is told as that, once, and nobody is connected as nobody", async () => {
+    const { client } = await signedUp();
+    const heard: string[] = [];
+    const ended = new Promise<unknown>((resolve) => {
+      client.subscribe(
+        ItemChangedDocument,
+        {},
+        {
+          onData: ({ itemChanged }) => heard.push(itemChanged?.operation ?? "initial"),
+          onGap: () => heard.push("gap"),
+          onEnd: (error) => {
+            heard.push("end");
+            resolve(error);
+          },
+        },
+      );
+    });
+    await expect.poll(() => heard).toEqual(["gap", "initial"]);
+    const { rows } = await database.owner.query(
+      "select user_id from app_public.sessions where revoked_at is null order by id desc limit 1",
+    );
+    await database.owner.query(
+      "update app_public.sessions set revoked_at = now(), revoked_reason = 'test' where user_id = $1",
+      [rows[0].user_id],
+    );
+    expect(await ended).toMatchObject({ code: "SESSION_REVOKED" });
+    expect(heard).toEqual(["gap", "initial", "end"]);
+    await expect(client.request(ItemsDocument, { first: 1 })).rejects.toMatchObject({
+      code: "UNAUTHENTICATED",
+    });
+  }, 15_000);
 
   it("subscriptions go on with another token where theirs is not taken any more", async () => {
     const { client } = await signedUp();

@@ -75,6 +75,49 @@ describe("a hostile value is BAD_USER_INPUT, nothing masked as an internal error
           ),
         ),
     ],
+    ["null in a filter", () => query("{ items(filter: {title: {equalTo: null}}) { totalCount } }")],
+    [
+      "null in a filter by a variable",
+      () =>
+        api.graphql("query ($t: String) { items(filter: {title: {equalTo: $t}}) { totalCount } }", {
+          token: ann.token,
+          variables: { t: null },
+        }),
+    ],
+    [
+      "an enum value in a JSON literal",
+      () =>
+        query('mutation { createItem(input: {item: {title: "a", data: {b: C}}}) { item { id } } }'),
+    ],
+    [
+      "a number beyond a double",
+      () =>
+        raw(
+          Buffer.from(
+            '{"query":"mutation ($d: JSON) { createItem(input: {item: {title: \\"a\\", data: $d}}) { item { id } } }","variables":{"d":{"price":1e400}}}',
+          ),
+        ),
+    ],
+    [
+      "a number beyond a double in a literal",
+      () =>
+        query(
+          'mutation { createItem(input: {item: {title: "a", data: {b: -1e400}}}) { item { id } } }',
+        ),
+    ],
+    [
+      "a patch that changes nothing",
+      async () => {
+        const { data } = await create({ title: "a" });
+        return query(
+          `mutation { updateItem(input: {id: ${data.createItem.item.id}, patch: {}}) { item { id } } }`,
+        );
+      },
+    ],
+    [
+      "a subscription over HTTP, at once",
+      () => query("subscription { itemChanged(initialEvent: true) { operation } }"),
+    ],
     ["constructor as an argument", () => query("{ items(constructor: 1) { nodes { id } } }")],
   ])("%s", async (_name, ask) => {
     const { status, errors } = await ask();

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAlive } from "../../src/database/embedded/server.ts";
 import { type Running, run } from "../support/processes.ts";
 import { copyOfProject } from "../support/project.ts";
+import { openSocket } from "../support/subscriptions.ts";
 import { until } from "../support/until.ts";
 
 let project: Awaited<ReturnType<typeof copyOfProject>>;
@@ -152,7 +153,8 @@ describe("npm start", () => {
     const readme = await readFile(join(project.root, "README.md"), "utf8");
     const [, example] = /```sql\n([\s\S]+?)```/.exec(readme) as RegExpExecArray;
     // Who has followed README may have committed its table: under another name it is new.
-    const firstTable = (example as string).replaceAll("notes", "jottings");
+    const firstTable = `${(example as string).replaceAll("notes", "jottings")}
+      comment on table app_public.jottings is E'@live\\nWhat one jots down.';`;
     const typeOf = async (name: string) =>
       (await graphql(api, `{ __type(name: "${name}") { name } }`)).data.__type?.name;
     expect(await typeOf("Jotting")).toBeUndefined();
@@ -175,13 +177,28 @@ describe("npm start", () => {
     );
     expect(others.data.jottings.nodes).toEqual([]);
 
+    const socket = openSocket(api, { authorization: `Bearer ${ada}` });
+    const changes = socket.subscribe(
+      "subscription { jottingChanged(initialEvent: true) { operation jotting { body } } }",
+    );
+    await changes.next();
+    await graphql(
+      api,
+      'mutation { createJotting(input: {jotting: {body: "Live"}}) { jotting { body } } }',
+      ada,
+    );
+    expect(await changes.next()).toEqual({
+      data: { jottingChanged: { operation: "INSERT", jotting: { body: "Live" } } },
+    });
+    socket.close();
+
     await writeFile(path, `${firstTable}\nselect 1; selekt 2;\n`);
     await dev.prints(
       /line \d+, column \d+ of "current.sql"[\s\S]+selekt 2;\n\| -+\^\n.+syntax error/,
     );
     expect(
       (await graphql(api, "{ jottings { nodes { body } } }", ada)).data.jottings.nodes,
-    ).toHaveLength(1);
+    ).toHaveLength(2);
     await writeFile(path, "drop table if exists app_public.jottings;");
     await until(
       () => typeOf("Jotting"),

@@ -183,7 +183,7 @@ describe("the fan-out", () => {
     expect(counts).toEqual([{ recipients: 25, deliveries: 25, queued: 25 }]);
   });
 
-  it("sends one push to a phone that changes hands between two chunks", async () => {
+  it("sends one push to a phone that changes hands between two chunks, for its new owner", async () => {
     const [first, second] = [await createUser(database), await createUser(database)];
     await database.owner.query(
       "insert into app_public.device_tokens (user_id, token, device_type) values ($1, 'moves', 'ios')",
@@ -205,7 +205,7 @@ describe("the fan-out", () => {
       "select user_id from app_public.notification_deliveries where notification_id = $1",
       [rows[0].id],
     );
-    expect(deliveries).toEqual([{ user_id: first }]);
+    expect(deliveries).toEqual([{ user_id: second }]);
   });
 
   it("of two claims of one batch at once one gets it, until its worker dies", async () => {

@@ -3,6 +3,7 @@ import { codegen } from "@graphql-codegen/core";
 import * as documentNodes from "@graphql-codegen/typed-document-node";
 import * as operations from "@graphql-codegen/typescript-operations";
 import { parse } from "graphql";
+import config from "../../examples/client/codegen.ts";
 
 /** The types of examples/client, as GraphQL Code Generator makes them of a schema. */
 export async function clientTypes(schema: string): Promise<string> {
@@ -11,19 +12,7 @@ export async function clientTypes(schema: string): Promise<string> {
     filename: "examples/client/generated.ts",
     schema: parse(schema),
     documents: [{ location: "operations.graphql", document }],
-    config: {
-      useTypeImports: true,
-      enumsAsTypes: true,
-      strictScalars: true,
-      scalars: {
-        BigInt: "string",
-        Cursor: "string",
-        Datetime: "string",
-        InternetAddress: "string",
-        JSON: "unknown",
-        Time: "string",
-      },
-    },
+    config: config.generates["generated.ts"].config,
     plugins: [{ operations: {} }, { documentNodes: {} }],
     pluginMap: { operations, documentNodes },
   });
