@@ -1,5 +1,5 @@
---! Previous: sha1:e1265356b23d07d18fc7088b9bf7b7d467c1170d
---! Hash: sha1:11f19954154520ed1232899aa90204def543c848
+--! Previous: sha1:b768670b9b5c7e5dc9b9166cfd9bc6fdd39bcb8f
+--! Hash: sha1:e6d6b9bc7b07fee82529a6ae0853993365d7d880
 --! Message: rules
 
 -- BREAKING: deliveries are filtered and ordered by indexed columns only, as everything else is.
