@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { watch } from "graphile-migrate";
+import { type Settings as MigrateSettings, watch } from "graphile-migrate";
 import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import { type Logger, pino } from "pino";
 import { HistoryError, readHistory } from "../database/committed.ts";
@@ -17,8 +17,7 @@ export class MigrationFault extends Error {
 export async function applyCurrentMigration(databaseUrl: string, root: string): Promise<void> {
   // What fails is told here, with its line; once is enough.
   const settings = await migrateSettings(databaseUrl, silent);
-  const path = "migrations/current.sql";
-  const text = await readFile(join(root, path), "utf8").catch(() => "");
+  const text = await readFile(join(root, PATH), "utf8").catch(() => "");
   try {
     await inTurn(databaseUrl, async (client) => {
       await readHistory(client, settings);
@@ -30,18 +29,40 @@ export async function applyCurrentMigration(databaseUrl: string, root: string): 
       await client.query("select app_private.sync_live_triggers()");
     });
   } catch (error) {
-    if (error instanceof HistoryError) throw new MigrationFault(error.message, { cause: error });
-    const { username, pathname } = new URL(databaseUrl);
-    const placeholders = {
-      ...settings.placeholders,
-      ":DATABASE_OWNER": decodeURIComponent(username),
-      ":DATABASE_NAME": decodeURIComponent(pathname.slice(1)),
-    };
-    const source = { path, text, placeholders };
-    throw new MigrationFault(await describeSqlFault(error as SqlError, source, databaseUrl), {
-      cause: error,
-    });
+    throw await explain(error, settings, databaseUrl, text);
   }
 }
 
+/** What went wrong with the text of current.sql, as one who wrote it has to know it. */
+export async function explain(
+  error: unknown,
+  settings: MigrateSettings,
+  databaseUrl: string,
+  text: string,
+): Promise<MigrationFault> {
+  if (error instanceof HistoryError) return new MigrationFault(error.message, { cause: error });
+  const source = { path: PATH, text, placeholders: placeholdersOf(settings, databaseUrl) };
+  const message = await describeSqlFault(error as SqlError, source, databaseUrl);
+  return new MigrationFault(message, { cause: error });
+}
+
+/** A migration as it is run: with its placeholders replaced. */
+export function compile(text: string, settings: MigrateSettings, databaseUrl: string): string {
+  const placeholders = placeholdersOf(settings, databaseUrl);
+  return Object.entries(placeholders).reduce(
+    (sql, [name, value]) => sql.replace(new RegExp(`${RegExp.escape(name)}\\b`, "g"), () => value),
+    text,
+  );
+}
+
+function placeholdersOf(settings: MigrateSettings, databaseUrl: string): Record<string, string> {
+  const { username, pathname } = new URL(databaseUrl);
+  return {
+    ...settings.placeholders,
+    ":DATABASE_OWNER": decodeURIComponent(username),
+    ":DATABASE_NAME": decodeURIComponent(pathname.slice(1)),
+  };
+}
+
+const PATH = "migrations/current.sql";
 const silent: Logger = pino({ level: "silent" });
