@@ -45,6 +45,11 @@ export async function reset(config: Config, args: string[]): Promise<void> {
     });
     if (content.isInUse && !config.production) await tellRunning(databases);
     console.log(`${where} is new, and has run all migrations.`);
+    if (content.isInUse) {
+      console.log(
+        "`npm run dev` goes on with it; what else was connected has to be started again.",
+      );
+    }
   });
 }
 
@@ -79,7 +84,7 @@ async function describeContent(url: string) {
       .catch(() => "");
     const { size, others } = rows[0] ?? { size: "", others: "0" };
     const isInUse = Number(others) > 0;
-    const inUse = isInUse ? "; an API or a worker is connected, and goes on with the new one" : "";
+    const inUse = isInUse ? "; an API or a worker is connected" : "";
     return { exists: true, isInUse, text: `${size}${users}${inUse}` };
   } catch (error) {
     if ((error as { code?: string }).code !== "3D000") throw error;

@@ -25,6 +25,8 @@ export interface MigrateOptions {
   logger: Logger;
   /** Applies migrations/current.sql too: development only. */
   current?: boolean;
+  /** Ours, unless told. */
+  migrationsFolder?: string;
 }
 
 /**
@@ -33,11 +35,13 @@ export interface MigrateOptions {
  * @throws HistoryError where a committed file was edited
  */
 export async function migrateDatabase(options: MigrateOptions): Promise<void> {
-  const settings = await migrateSettings(options.databaseUrl, options.logger);
+  const defaults = await migrateSettings(options.databaseUrl, options.logger);
+  const folder = options.migrationsFolder ?? join(ROOT, "migrations");
+  const settings = { ...defaults, migrationsFolder: folder };
   await inTurn(options.databaseUrl, async (client) => {
     await readHistory(client, settings);
     try {
-      await run(settings, await readFile(join(ROOT, "migrations/roles.sql"), "utf8"), "roles.sql");
+      await run(settings, await readFile(join(folder, "roles.sql"), "utf8"), "roles.sql");
       if (options.authenticatorPassword !== undefined) {
         const verifier = scramVerifier(options.authenticatorPassword);
         await client.query(

@@ -13,20 +13,28 @@ export class MigrationFault extends Error {
   override name = "MigrationFault";
 }
 
-/** Brings a database to the committed migrations and migrations/current.sql. @throws MigrationFault */
-export async function applyCurrentMigration(databaseUrl: string, root: string): Promise<void> {
+/**
+ * Brings a database to the committed migrations and migrations/current.sql.
+ * @returns which database it is: another one after `npm run db:reset`
+ * @throws MigrationFault
+ */
+export async function applyCurrentMigration(databaseUrl: string, root: string): Promise<number> {
   // What fails is told here, with its line; once is enough.
   const settings = await migrateSettings(databaseUrl, silent);
   const text = await readFile(join(root, PATH), "utf8").catch(() => "");
   try {
-    await inTurn(databaseUrl, async (client) => {
+    return await inTurn(databaseUrl, async (client) => {
       await readHistory(client, settings);
       try {
         await watch(settings, true);
       } finally {
         clearAllPools();
       }
-      await client.query("select app_private.sync_live_triggers()");
+      const { rows } = await client.query<{ oid: number }>(
+        `select d.oid, app_private.sync_live_triggers()
+         from pg_database d where d.datname = current_database()`,
+      );
+      return rows[0]?.oid as number;
     });
   } catch (error) {
     throw await explain(error, settings, databaseUrl, text);

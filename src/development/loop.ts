@@ -23,6 +23,7 @@ export interface Loop {
 /** From a change of a file to what follows of it, one after another; what comes meanwhile comes next. */
 export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loop {
   let schema: string | undefined;
+  let database: number | undefined;
   let waiting = new Set<string>();
   let running: Promise<void> | undefined;
 
@@ -51,14 +52,17 @@ export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loo
     return said;
   }
 
-  async function apply(): Promise<boolean> {
+  async function apply(): Promise<"applied" | "another database" | undefined> {
     try {
-      await applyCurrentMigration(databaseUrl, root);
-      return true;
+      const oid = await applyCurrentMigration(databaseUrl, root);
+      console.log("migrations/current.sql is applied");
+      const isAnother = database !== undefined && database !== oid;
+      database = oid;
+      return isAnother ? "another database" : "applied";
     } catch (error) {
       if (!(error instanceof MigrationFault)) throw error;
       console.error(`\n${error.message}\n`);
-      return false;
+      return undefined;
     }
   }
 
@@ -66,22 +70,22 @@ export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loo
     const began = performance.now();
     const all = [...paths];
     const isSql = all.some((path) => path.startsWith("migrations/"));
-    const isCode = all.some((path) => path.startsWith("src/"));
+    const applied = isSql ? await apply() : undefined;
+    // What processes know of the old database by heart, such as the queue's task ids, is wrong now.
+    const isCode = applied === "another database" || all.some((path) => path.startsWith("src/"));
     const isTask = isCode || all.some((path) => path.startsWith("tasks/"));
-    if (isSql && (await apply())) {
-      console.log("migrations/current.sql is applied");
-      if (!isCode) await take(await api.rebuild(), began, true);
-    }
+    if (applied && !isCode) await take(await api.rebuild(), began, true);
     if (!isTask) return;
     const restarts = [worker.restart(), ...(isCode ? [api.restart()] : [])];
     const [, apiStart] = await Promise.allSettled(restarts);
-    if (apiStart?.status === "fulfilled") await take(apiStart.value, began, false);
-    const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    const names = isCode ? "API and worker" : "worker";
+    if (apiStart?.status === "fulfilled") await take(apiStart.value, began, isSql);
     const results = await Promise.allSettled(restarts);
-    if (results.every(({ status }) => status === "fulfilled")) {
-      console.log(`${all.join(", ")}: new ${names} (${seconds} s)`);
-    } else console.error(`${all.join(", ")}: what could not start goes on with the code before`);
+    const isUp = results.every((said) => said.status === "fulfilled" && !("fault" in said.value));
+    const what =
+      all.length > 3 ? `${all.slice(0, 3).join(", ")} and ${all.length - 3} more` : all.join(", ");
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    if (isUp) console.log(`${what}: new ${isCode ? "API and worker" : "worker"} (${seconds} s)`);
+    else console.error(`${what}: what could not start goes on with the code before`);
   }
 
   async function run(): Promise<void> {
@@ -108,7 +112,7 @@ export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loo
     },
     async start() {
       const began = performance.now();
-      if (await apply()) console.log("migrations/current.sql is applied");
+      await apply();
       const [apiSaid, workerSaid] = await Promise.all([api.restart(), worker.restart()]);
       if ("fault" in workerSaid) throw new Error(workerSaid.fault);
       return { api: await take(apiSaid, began, true), worker: workerSaid };

@@ -169,7 +169,7 @@ describe("while npm run dev runs", { timeout: 90_000 }, () => {
   it("db:reset gives it a new database, in which one can log in and pushes arrive", async () => {
     const before = dev.running.output().length;
     const { output, code } = await npm(dev.root, ["db:reset", "--", "--yes"]);
-    expect(output).toContain("goes on with the new one");
+    expect(output).toContain("`npm run dev` goes on with it");
     expect(code).toBe(0);
     const sent = await until(
       () => dev.query<{ status: string }>("select status from app_public.notification_deliveries"),
