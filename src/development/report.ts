@@ -9,18 +9,20 @@ const SIGNS = {
   REMOVED: "-",
 } as const;
 
-const NEW_TYPE = /^Type '.+' was added$/;
+const NEW = /^(Type|Field) '.+' was added\b/;
 
 /** What changed in the API, for the terminal; what breaks clients comes first. */
 export async function describeApiChanges(before: string, after: string): Promise<string> {
   if (before === after) return "The API is as it was.";
   const all = await apiChanges(before, after);
-  // What a new type consists of is said by its name.
-  const isNew = ({ message }: ApiChange) => NEW_TYPE.test(message);
+  // What a new type or field consists of is said by its name.
+  const isNew = ({ message }: ApiChange) => NEW.test(message);
   const added = new Set(all.filter(isNew).map(({ path }) => path));
-  const changes = all.filter(
-    (change) => isNew(change) || !added.has(change.path.split(".", 1)[0] as string),
-  );
+  const changes = all.filter((change) => {
+    const parts = change.path.split(".");
+    const above = parts.map((_part, index) => parts.slice(0, index).join("."));
+    return !above.some((path) => added.has(path)) && (isNew(change) || !added.has(change.path));
+  });
   const lines = changes.sort((a, b) => rank(a) - rank(b)).map(describe);
   const shown = lines.slice(0, MAX_LINES);
   if (lines.length > shown.length) shown.push(`  … and ${lines.length - shown.length} more`);

@@ -1,8 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { calculateHash } from "graphile-migrate/dist/hash.js";
 import pg from "pg";
 import { afterEach, describe, expect, inject, it } from "vitest";
 import { LAST_OLD_MIGRATION, unannouncedBreaks } from "../../scripts/check-migrations.ts";
@@ -10,6 +6,7 @@ import { withUser } from "../../src/database/connections.ts";
 import { isAnnounced } from "../../src/development/breaking.ts";
 import { lostNeeds } from "../../src/development/needs.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
+import { withMigration } from "../support/next-migration.ts";
 
 const cleanUp: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -34,25 +31,11 @@ async function emptyDatabase() {
   };
 }
 
-/** Our migrations and one more. */
-async function withMigration(body: string) {
-  const folder = await mkdtemp(join(tmpdir(), "howdah-breaking-"));
-  cleanUp.push(() => rm(folder, { recursive: true }));
-  await cp("migrations", folder, { recursive: true });
-  const last = (await readdir(join(folder, "committed"))).sort().at(-1) as string;
-  const text = await readFile(join(folder, "committed", last), "utf8");
-  const [, previous] = /^--! Hash: (\S+)/m.exec(text) as RegExpExecArray;
-  const number = Number.parseInt(last, 10);
-  const hash = calculateHash(body, previous as string);
-  await writeFile(
-    join(folder, `committed/${String(number + 1).padStart(6, "0")}-next.sql`),
-    `--! Previous: ${previous}\n--! Hash: ${hash}\n--! Message: next\n\n${body}\n`,
-  );
-  return { migrationsFolder: folder, after: number };
+async function judge(body: string) {
+  const next = await withMigration(body);
+  cleanUp.push(next.remove);
+  return unannouncedBreaks({ ...(await emptyDatabase()), ...next });
 }
-
-const judge = async (body: string) =>
-  unannouncedBreaks({ ...(await emptyDatabase()), ...(await withMigration(body)) });
 
 describe("a committed migration", { timeout: 60_000 }, () => {
   it("of ours breaks nothing, or says so in its first line (-- breaking: why)", async () => {
