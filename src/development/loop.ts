@@ -1,4 +1,4 @@
-import { checkCatalogue } from "./catalogue.ts";
+import { createCatalogueCheck } from "./catalogue.ts";
 import { collect } from "./collect.ts";
 import { applyCurrentMigration, MigrationFault } from "./current-migration.ts";
 import type { Part, PartMessage, PartState } from "./parts.ts";
@@ -22,6 +22,7 @@ export interface Loop {
 
 /** From a change of a file to what follows of it, one after another; what comes meanwhile comes next. */
 export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loop {
+  const checkCatalogue = createCatalogueCheck(databaseUrl);
   let schema: string | undefined;
   let database: number | undefined;
   let waiting = new Set<string>();
@@ -47,7 +48,7 @@ export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loo
     schema = next;
     const fault = await writeSchemaFiles(root, next);
     if (fault !== undefined) console.error(fault);
-    const findings = await checkCatalogue(databaseUrl);
+    const findings = await checkCatalogue().catch((error: Error) => `No rules: ${error.message}`);
     if (findings !== undefined) console.log(findings);
     return said;
   }
