@@ -1,20 +1,5 @@
 -- Your next migration. Save this file while `npm run dev` runs, and the API has changed.
 --
--- It is run again at each save, so it has to be safe to run twice: start with what undoes it.
--- When it is done, commit it: docs/database-first.md says how.
---
--- drop table if exists app_public.notes;
--- create table app_public.notes (
---   id int generated always as identity primary key,
---   user_id int not null default app_public.current_user_id() references app_public.users on delete cascade,
---   body text not null
--- );
--- comment on table app_public.notes is 'A note. Only its author sees it.';
--- alter table app_public.notes enable row level security;
--- create index on app_public.notes (user_id);
--- create policy select_own on app_public.notes for select to :DATABASE_USER
---   using (user_id = (select app_public.current_user_id()));
--- create policy insert_own on app_public.notes for insert to :DATABASE_USER
---   with check (user_id = (select app_public.current_user_id()));
--- grant select on app_public.notes to :DATABASE_USER;
--- grant insert (body) on app_public.notes to :DATABASE_USER;
+-- It is run again at each save, so it has to be safe to run twice: docs/database-first.md has the
+-- recipes. When it is done: npm run db:commit -- "what it does". If it breaks clients or the API that
+-- still runs while it is applied, its first line says so: -- breaking: why

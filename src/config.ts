@@ -38,6 +38,9 @@ export interface Config {
   databaseUrl: string | undefined;
   authenticatorDatabaseUrl: string | undefined;
   listenDatabaseUrl: string | undefined;
+  /** For db:commit and db:reset, where they cannot be derived: a database to try in, and the server's own. */
+  shadowDatabaseUrl: string | undefined;
+  rootDatabaseUrl: string | undefined;
   /** PEM of an EC P-256 key; undefined: generated in the data directory. */
   jwtPrivateKey: string | undefined;
   jwtPreviousPublicKeys: string | undefined;
@@ -115,6 +118,8 @@ const variables = z.object({
   DATABASE_URL: postgresUrl,
   AUTHENTICATOR_DATABASE_URL: postgresUrl,
   LISTEN_DATABASE_URL: postgresUrl,
+  SHADOW_DATABASE_URL: postgresUrl,
+  ROOT_DATABASE_URL: postgresUrl,
   DATA_DIR: z.string().default(".data"),
   JWT_PRIVATE_KEY: pem,
   JWT_PREVIOUS_PUBLIC_KEYS: z.string().optional(),
@@ -263,6 +268,8 @@ function toConfig(v: Variables): Config {
     databaseUrl: v.DATABASE_URL,
     authenticatorDatabaseUrl: v.AUTHENTICATOR_DATABASE_URL,
     listenDatabaseUrl: v.LISTEN_DATABASE_URL,
+    shadowDatabaseUrl: v.SHADOW_DATABASE_URL,
+    rootDatabaseUrl: v.ROOT_DATABASE_URL,
     jwtPrivateKey: v.JWT_PRIVATE_KEY,
     jwtPreviousPublicKeys: v.JWT_PREVIOUS_PUBLIC_KEYS?.replaceAll("\\n", "\n"),
     jwtIssuer: v.JWT_ISSUER ?? publicUrl,

@@ -11,7 +11,7 @@ export interface Connections {
   authenticatorUrl: string | undefined;
   /** Direct, for LISTEN: as authenticatorUrl unless there is one of its own. */
   listenUrl: string | undefined;
-  /** Of the embedded cluster only; installs PostGraphile's watch triggers. */
+  /** Of the embedded cluster only: may create and drop databases. */
   superuserUrl: string | undefined;
   /** Set where this process derived it and `migrate` is to store it. */
   authenticatorPassword: string | undefined;

@@ -10,13 +10,12 @@ import {
 // Its pools linger, and end the process when their connections are cut: they have to go with us.
 import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import { runMigrations, Logger as WorkerLogger } from "graphile-worker";
-import pg from "pg";
 import type { Logger } from "pino";
+import { readHistory } from "./committed.ts";
 import { scramVerifier } from "./scram.ts";
+import { inTurn } from "./turns.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-/** Two migrators at once take turns; any number that nothing else locks. */
-const MIGRATION_LOCK = 7_305_814;
 
 export interface MigrateOptions {
   /** The owner's connection. */
@@ -26,35 +25,40 @@ export interface MigrateOptions {
   logger: Logger;
   /** Applies migrations/current.sql too: development only. */
   current?: boolean;
+  /** Ours, unless told. */
+  migrationsFolder?: string;
 }
 
 /**
  * Brings a database to the newest schema: roles, committed migrations, the queue's tables and, in
  * development, current.sql. Safe to run again and by several at once.
+ * @throws HistoryError where a committed file was edited
  */
 export async function migrateDatabase(options: MigrateOptions): Promise<void> {
-  const settings = await migrateSettings(options.databaseUrl, options.logger);
-  const client = new pg.Client({ connectionString: options.databaseUrl });
-  await client.connect();
-  try {
-    await client.query("select pg_advisory_lock($1)", [MIGRATION_LOCK]);
-    await run(settings, await readFile(join(ROOT, "migrations/roles.sql"), "utf8"), "roles.sql");
-    if (options.authenticatorPassword !== undefined) {
-      const verifier = scramVerifier(options.authenticatorPassword);
-      await client.query(
-        `alter role howdah_authenticator login password ${client.escapeLiteral(verifier)}`,
-      );
+  const defaults = await migrateSettings(options.databaseUrl, options.logger);
+  const folder = options.migrationsFolder ?? join(ROOT, "migrations");
+  const settings = { ...defaults, migrationsFolder: folder };
+  await inTurn(options.databaseUrl, async (client) => {
+    await readHistory(client, settings);
+    try {
+      await run(settings, await readFile(join(folder, "roles.sql"), "utf8"), "roles.sql");
+      if (options.authenticatorPassword !== undefined) {
+        const verifier = scramVerifier(options.authenticatorPassword);
+        await client.query(
+          `alter role howdah_authenticator login password ${client.escapeLiteral(verifier)}`,
+        );
+      }
+      await runMigrations({
+        connectionString: options.databaseUrl,
+        logger: new WorkerLogger(graphileLog(options.logger)),
+      });
+      await migrate(settings);
+      if (options.current) await watch(settings, true);
+      await client.query("select app_private.sync_live_triggers()");
+    } finally {
+      clearAllPools();
     }
-    await runMigrations({
-      connectionString: options.databaseUrl,
-      logger: new WorkerLogger(graphileLog(options.logger)),
-    });
-    await migrate(settings);
-    if (options.current) await watch(settings, true);
-  } finally {
-    clearAllPools();
-    await client.end();
-  }
+  });
 }
 
 /** .gmrc as the graphile-migrate command reads it, for this database. */

@@ -1,7 +1,9 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Pool } from "pg";
 import type { Logger } from "pino";
 import { postgraphile } from "postgraphile";
+import type { GrafservBase } from "postgraphile/grafserv";
 import { AggregatorRegistry, collectDefaultMetrics, Registry } from "prom-client";
 import { createAuth } from "../auth/auth.ts";
 import { loadJwtKeys } from "../auth/keys.ts";
@@ -19,15 +21,15 @@ import { serveWebSockets } from "./web-socket.ts";
 export interface ApiServer {
   url: string;
   opsUrl: string;
+  /** What answers GraphQL, for who looks at its schema or gives it another one. */
+  graphql: { preset: GraphileConfig.Preset; grafserv: GrafservBase; pool: Pool };
   stop(): Promise<void>;
 }
 
 export interface ApiOptions {
   config: Config;
-  connections: Pick<Connections, "authenticatorUrl" | "listenUrl" | "superuserUrl">;
+  connections: Pick<Connections, "authenticatorUrl" | "listenUrl">;
   logger: Logger;
-  /** Follow the schema of the database while it changes: development. */
-  watch?: boolean;
   /** Connections at most; a test that wants them shared sets 2. */
   poolSize?: number;
   /** One of several processes (API_PROCESSES): told what is missing, instead of an ops server of its own. */
@@ -70,22 +72,19 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     const keys = await loadJwtKeys(config);
     const auth = await createAuth({ config, keys, pool, logger });
     const { accessTokens } = auth;
-    const watched = options.watch ? connections.superuserUrl : undefined;
-    const pgl = postgraphile(
-      createPreset({
-        pool,
-        ...auth,
-        rateLimitFactor: config.rateLimitFactor,
-        trustProxy: config.api.trustProxy || 0,
-        liveEvents,
-        logger,
-        graphiql: config.graphiql,
-        persistedOperations: config.persistedOperations,
-        executionTimeout: options.timeouts?.execution ?? EXECUTION_TIMEOUT,
-        ...(watched ? { watch: { superuserUrl: watched } } : {}),
-      }),
-    );
-    // What the services hold of the pool, such as the listener of the watch, has to be given back.
+    const preset = createPreset({
+      pool,
+      ...auth,
+      rateLimitFactor: config.rateLimitFactor,
+      trustProxy: config.api.trustProxy || 0,
+      liveEvents,
+      logger,
+      graphiql: config.graphiql,
+      persistedOperations: config.persistedOperations,
+      executionTimeout: options.timeouts?.execution ?? EXECUTION_TIMEOUT,
+    });
+    const pgl = postgraphile(preset);
+    // What the services hold of the pool has to be given back.
     stack.defer(async () => {
       for (const service of pgl.getResolvedPreset().pgServices ?? []) await service.release?.();
     });
@@ -134,6 +133,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     );
     const disposables = stack.move();
     return {
+      graphql: { preset, grafserv: serv, pool },
       url: `http://${hostInUrl(config.api.host)}:${port}`,
       opsUrl: `http://${hostInUrl(config.api.host)}:${opsPort}`,
       stop: () => disposables.disposeAsync(),

@@ -7,9 +7,9 @@ import {
   printSchema,
 } from "graphql";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clientTypes } from "../../scripts/client-types.ts";
 import { breakingChanges, unannounced } from "../../scripts/schema-changes.ts";
 import { startTestApi, type TestApi } from "../support/api.ts";
-import { clientTypes } from "../support/client-types.ts";
 
 let api: TestApi;
 let schema: string;

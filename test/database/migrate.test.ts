@@ -86,7 +86,7 @@ describe("migrating", () => {
     await remove();
   });
 
-  it("a committed file that was changed is refused", async () => {
+  it("a committed file that was changed is refused, run before or not, by a line that says what to do", async () => {
     const { root, remove } = await copyOfProject();
     const { migrateDatabase: migrateCopy } = (await import(
       join(root, "src/database/migrate.ts")
@@ -95,7 +95,9 @@ describe("migrating", () => {
     await writeFile(path, `${await readFile(path, "utf8")}\nselect 1;\n`, { mode: 0o644 });
     await expect(
       migrateCopy({ databaseUrl: await emptyDatabase(), authenticatorPassword: undefined, logger }),
-    ).rejects.toThrow(/Hash for 000007-items.sql does not match/);
+    ).rejects.toThrow(
+      /^migrations\/committed\/000007-items\.sql is not what was committed: .+ \(git checkout -- .+current\.sql\.$/,
+    );
     await remove();
   });
 

@@ -72,7 +72,6 @@ export async function startTestApi(
     connections: {
       authenticatorUrl: database.authenticatorUrl,
       listenUrl: database.authenticatorUrl,
-      superuserUrl: undefined,
     },
     logger: options.logger ?? pino({ level: "silent" }),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),

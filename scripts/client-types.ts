@@ -1,13 +1,15 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { codegen } from "@graphql-codegen/core";
 import * as documentNodes from "@graphql-codegen/typed-document-node";
 import * as operations from "@graphql-codegen/typescript-operations";
 import { parse } from "graphql";
-import config from "../../examples/client/codegen.ts";
+import config from "../examples/client/codegen.ts";
 
 /** The types of examples/client, as GraphQL Code Generator makes them of a schema. */
-export async function clientTypes(schema: string): Promise<string> {
-  const document = parse(await readFile("examples/client/operations.graphql", "utf8"));
+export async function clientTypes(schema: string, root = "."): Promise<string> {
+  const path = join(root, "examples/client/operations.graphql");
+  const document = parse(await readFile(path, "utf8"));
   const code = await codegen({
     filename: "examples/client/generated.ts",
     schema: parse(schema),

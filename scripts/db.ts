@@ -1,0 +1,2 @@
+require("../src/boot.cjs");
+void import("./db/main.ts").then(({ main }) => main());

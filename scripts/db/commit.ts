@@ -1,0 +1,95 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { commit as commitMigration, run } from "graphile-migrate";
+import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
+import type { Config } from "../../src/config.ts";
+import { committedMigrations } from "../../src/database/committed.ts";
+import { migrateDatabase } from "../../src/database/migrate.ts";
+import { inTurn } from "../../src/database/turns.ts";
+import { breaks, isAnnounced, unannouncedBreak } from "../../src/development/breaking.ts";
+import { explain } from "../../src/development/current-migration.ts";
+import { writeSchemaFiles } from "../../src/development/schema-files.ts";
+import { type Snapshot, takeSnapshot } from "../../src/development/snapshot.ts";
+import { statementStarts } from "../../src/development/statements.ts";
+import {
+  CURRENT,
+  DatabaseCommandError,
+  type Databases,
+  databaseOf,
+  ROOT,
+  recreateDatabase,
+  refuseInProduction,
+  silent,
+  withDatabases,
+} from "./databases.ts";
+
+/** `npm run db:commit -- "message"`: current.sql becomes the next file of migrations/committed. */
+export async function commit(config: Config, args: string[]): Promise<void> {
+  refuseInProduction(config, "db:commit");
+  const original = await readFile(CURRENT, "utf8");
+  if (statementStarts(original).length === 0) {
+    throw new DatabaseCommandError("migrations/current.sql is empty: there is nothing to commit.");
+  }
+  const [, kept] = /^--! Message: (.+)$/m.exec(original) ?? [];
+  const message = args.join(" ").trim() || kept;
+  if (message === undefined) {
+    throw new DatabaseCommandError('Say what it does: npm run db:commit -- "notes"');
+  }
+  await withDatabases(config, async (databases) => {
+    const { url, settings, authenticatorPassword } = databases;
+    await migrateDatabase({ databaseUrl: url, authenticatorPassword, logger: silent });
+    // `npm run dev` sees the files change, and waits for its turn.
+    await inTurn(url, async () => {
+      const text = withoutHeader(original, settings.blankMigrationContent ?? "");
+      const after = await tryOut(databases, original, isAnnounced(text));
+      await writeFile(CURRENT, text);
+      try {
+        await commitMigration(settings, message);
+      } catch (error) {
+        await writeFile(CURRENT, original);
+        throw await explain(error, settings, url, text);
+      }
+      const fault = await writeSchemaFiles(ROOT, after.schema);
+      const file = (await committedMigrations(settings)).at(-1)?.realFilename;
+      console.log(`migrations/committed/${file}`);
+      console.log("migrations/current.sql is empty again, schema.graphql is written.");
+      if (fault !== undefined) console.error(fault);
+    });
+  });
+}
+
+/** In the shadow database: does it run, does it run twice, does it break what it does not announce? */
+async function tryOut(databases: Databases, text: string, mayBreak: boolean): Promise<Snapshot> {
+  const { settings, shadowUrl, shadowAuthenticatorUrl } = databases;
+  await makeShadow(databases);
+  const before = await takeSnapshot(shadowAuthenticatorUrl);
+  const attempt = (second: string) =>
+    run(settings, text, "current.sql", { shadow: true }).catch(async (error) => {
+      const fault = await explain(error, settings, shadowUrl, text);
+      throw new DatabaseCommandError(`${second}${fault.message}`, { cause: error });
+    });
+  await attempt("");
+  await attempt("migrations/current.sql runs once, but not a second time, as it has to.\n");
+  const after = await takeSnapshot(shadowAuthenticatorUrl);
+  clearAllPools();
+  const found = await breaks(before, after);
+  if (found.length > 0 && !mayBreak) {
+    throw new DatabaseCommandError(unannouncedBreak("migrations/current.sql", found));
+  }
+  return after;
+}
+
+/** The shadow database with all that is committed. */
+export async function makeShadow(databases: Databases): Promise<void> {
+  const { url, shadowUrl, rootUrl, authenticatorPassword } = databases;
+  const owner = decodeURIComponent(new URL(url).username);
+  await recreateDatabase(rootUrl, databaseOf(shadowUrl), owner);
+  await migrateDatabase({ databaseUrl: shadowUrl, authenticatorPassword, logger: silent });
+}
+
+/** The lines that explain the file stay behind; what a developer has written goes. */
+function withoutHeader(text: string, header: string): string {
+  const explaining = new Set(header.split("\n").filter((line) => line !== ""));
+  const lines = text.split("\n");
+  const kept = lines.findIndex((line) => !explaining.has(line) && line.trim() !== "");
+  return `${lines.slice(kept).join("\n").trim()}\n`;
+}

@@ -1,0 +1,37 @@
+import { readFile } from "node:fs/promises";
+import { uncommit as uncommitMigration } from "graphile-migrate";
+import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
+import type { Config } from "../../src/config.ts";
+import { readHistory } from "../../src/database/committed.ts";
+import { inTurn } from "../../src/database/turns.ts";
+import { writeSchemaFiles } from "../../src/development/schema-files.ts";
+import { takeSnapshot } from "../../src/development/snapshot.ts";
+import { statementStarts } from "../../src/development/statements.ts";
+import {
+  CURRENT,
+  DatabaseCommandError,
+  ROOT,
+  refuseInProduction,
+  withDatabases,
+} from "./databases.ts";
+
+/** `npm run db:uncommit`: the last committed file becomes current.sql again. */
+export async function uncommit(config: Config): Promise<void> {
+  refuseInProduction(config, "db:uncommit");
+  if (statementStarts(await readFile(CURRENT, "utf8").catch(() => "")).length > 0) {
+    throw new DatabaseCommandError(
+      "migrations/current.sql is not empty, and the last migration would have to go there: commit it first, or put it aside.",
+    );
+  }
+  await withDatabases(config, async ({ url, settings, shadowAuthenticatorUrl }) => {
+    await inTurn(url, async (client) => {
+      const last = (await readHistory(client, settings)).committed.at(-1);
+      if (!last) throw new DatabaseCommandError("Nothing is committed.");
+      await uncommitMigration(settings);
+      clearAllPools();
+      await writeSchemaFiles(ROOT, (await takeSnapshot(shadowAuthenticatorUrl)).schema);
+      console.log(`migrations/committed/${last.realFilename} is migrations/current.sql again.`);
+      console.log("Only if nobody else has run it: elsewhere it counts as done.");
+    });
+  });
+}

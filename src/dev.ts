@@ -1,0 +1,2 @@
+require("./boot.cjs");
+void import("./development/dev.ts").then(({ main }) => main());

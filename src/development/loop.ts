@@ -1,0 +1,122 @@
+import { createCatalogueCheck } from "./catalogue.ts";
+import { collect } from "./collect.ts";
+import { applyCurrentMigration, MigrationFault } from "./current-migration.ts";
+import type { Part, PartMessage, PartState } from "./parts.ts";
+import { describeApiChanges } from "./report.ts";
+import { writeSchemaFiles } from "./schema-files.ts";
+
+export interface LoopOptions {
+  root: string;
+  /** The owner's. */
+  databaseUrl: string;
+  api: Part;
+  worker: Part;
+}
+
+export interface Loop {
+  /** Resolves when nothing is left to be done. */
+  changed(paths: Iterable<string>): Promise<void>;
+  /** The API at the first start; undefined where this schema cannot be built. */
+  start(): Promise<{ api: PartState | undefined; worker: PartState }>;
+}
+
+/** From a change of a file to what follows of it, one after another; what comes meanwhile comes next. */
+export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loop {
+  const checkCatalogue = createCatalogueCheck(databaseUrl);
+  let schema: string | undefined;
+  let database: number | undefined;
+  let waiting = new Set<string>();
+  let running: Promise<void> | undefined;
+
+  /** Takes the API's schema over, and tells what is new in it. */
+  async function take(
+    said: PartMessage,
+    began: number,
+    isSql: boolean,
+  ): Promise<PartState | undefined> {
+    if ("fault" in said) {
+      console.error(
+        `PostGraphile cannot build a schema of this database: ${said.fault}\n${api.isRunning() ? "The API goes on with the schema before." : "There is no API until it can."}`,
+      );
+      return undefined;
+    }
+    const { schema: next = "" } = said;
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    if (schema !== undefined && (isSql || schema !== next)) {
+      console.log(`${await describeApiChanges(schema, next)} (${seconds} s)`);
+    }
+    schema = next;
+    const fault = await writeSchemaFiles(root, next);
+    if (fault !== undefined) console.error(fault);
+    const findings = await checkCatalogue().catch((error: Error) => `No rules: ${error.message}`);
+    if (findings !== undefined) console.log(findings);
+    return said;
+  }
+
+  async function apply(): Promise<"applied" | "another database" | undefined> {
+    try {
+      const oid = await applyCurrentMigration(databaseUrl, root);
+      console.log("migrations/current.sql is applied");
+      const isAnother = database !== undefined && database !== oid;
+      database = oid;
+      return isAnother ? "another database" : "applied";
+    } catch (error) {
+      if (!(error instanceof MigrationFault)) throw error;
+      console.error(`\n${error.message}\n`);
+      return undefined;
+    }
+  }
+
+  async function follow(paths: ReadonlySet<string>): Promise<void> {
+    const began = performance.now();
+    const all = [...paths];
+    const isSql = all.some((path) => path.startsWith("migrations/"));
+    const applied = isSql ? await apply() : undefined;
+    // What processes know of the old database by heart, such as the queue's task ids, is wrong now.
+    const isCode = applied === "another database" || all.some((path) => path.startsWith("src/"));
+    const isTask = isCode || all.some((path) => path.startsWith("tasks/"));
+    if (applied && !isCode) await take(await api.rebuild(), began, true);
+    if (!isTask) return;
+    const restarts = [worker.restart(), ...(isCode ? [api.restart()] : [])];
+    const [, apiStart] = await Promise.allSettled(restarts);
+    if (apiStart?.status === "fulfilled") await take(apiStart.value, began, isSql);
+    const results = await Promise.allSettled(restarts);
+    const isUp = results.every((said) => said.status === "fulfilled" && !("fault" in said.value));
+    const what =
+      all.length > 3 ? `${all.slice(0, 3).join(", ")} and ${all.length - 3} more` : all.join(", ");
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    if (isUp) console.log(`${what}: new ${isCode ? "API and worker" : "worker"} (${seconds} s)`);
+    else console.error(`${what}: what could not start goes on with the code before`);
+  }
+
+  async function run(): Promise<void> {
+    while (waiting.size > 0) {
+      const paths = waiting;
+      waiting = new Set();
+      try {
+        await follow(paths);
+      } catch (error) {
+        // The database is away, say: the next save tries again.
+        console.error(`${[...paths].join(", ")}: ${(error as Error).message}`);
+      }
+      collect();
+    }
+  }
+
+  return {
+    changed(paths) {
+      for (const path of paths) waiting.add(path);
+      running ??= run().finally(() => {
+        running = undefined;
+      });
+      return running;
+    },
+    async start() {
+      const began = performance.now();
+      await apply();
+      const [apiSaid, workerSaid] = await Promise.all([api.restart(), worker.restart()]);
+      if ("fault" in workerSaid) throw new Error(workerSaid.fault);
+      return { api: await take(apiSaid, began, true), worker: workerSaid };
+    },
+  };
+}

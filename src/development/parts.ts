@@ -1,0 +1,110 @@
+import cluster, { type Worker } from "node:cluster";
+import { join } from "node:path";
+
+/** What has code of its own and can be started anew. */
+export type PartName = "api" | "worker";
+
+/** What a part says of itself. */
+export interface PartState {
+  url: string;
+  opsUrl: string;
+  /** Of the API, as SDL. */
+  schema?: string;
+}
+export type PartMessage = PartState | { fault: string };
+
+export interface Part {
+  /** Starts it, or puts a new one into the place of the one that runs, which ends what it is at. */
+  restart(): Promise<PartMessage>;
+  /** The API reads the schema of the database again. */
+  rebuild(): Promise<PartMessage>;
+  isRunning(): boolean;
+  stop(): Promise<void>;
+}
+
+/** A part that ends by itself is replaced after this, milliseconds. */
+const REPLACE_AFTER = 1000;
+
+/**
+ * One process of node:cluster: the new one listens on the same port before the old one stops, so
+ * that no request is refused, and the old one goes on where the new one cannot start.
+ * @throws where it ends without saying why in a message: it has said so on its stderr
+ */
+export function createPart(name: PartName, environment: Record<string, string>): Part {
+  let current: Worker | undefined;
+  let stopping = false;
+  let restarting: Promise<PartMessage> | undefined;
+
+  async function start(): Promise<PartMessage> {
+    cluster.setupPrimary({ exec: join(import.meta.dirname, "part.ts"), args: [name] });
+    const next = cluster.fork(environment);
+    const said = await firstMessage(next);
+    if (said === undefined) throw new Error(`its ${name} could not start.`);
+    if ("fault" in said) return said;
+    const previous = current;
+    current = next;
+    next.once("exit", (code) => void revive(next, code));
+    if (previous) void end(previous);
+    return said;
+  }
+
+  async function revive(worker: Worker, code: number): Promise<void> {
+    if (worker !== current) return;
+    current = undefined;
+    if (stopping) return;
+    if (code !== 0) console.error(`The ${name} has ended (code ${code}); it is started again.`);
+    await new Promise((resolve) => setTimeout(resolve, REPLACE_AFTER));
+    if (stopping || current || restarting) return;
+    await restart().catch((error: Error) => console.error(error.message));
+  }
+
+  async function restart(): Promise<PartMessage> {
+    restarting = start();
+    try {
+      return await restarting;
+    } finally {
+      restarting = undefined;
+    }
+  }
+
+  return {
+    restart,
+    isRunning: () => current !== undefined,
+    async rebuild() {
+      if (!current) return restart();
+      const answer = firstMessage(current);
+      current.send("rebuild");
+      // It ended meanwhile: a new one has the new schema.
+      return (await answer) ?? restart();
+    },
+    async stop() {
+      stopping = true;
+      await restarting?.catch(() => {});
+      if (current) await end(current);
+    },
+  };
+}
+
+/** Its next message; undefined where it ends without one. */
+function firstMessage(worker: Worker): Promise<PartMessage | undefined> {
+  return new Promise((resolve) => {
+    const settle = (message?: PartMessage) => {
+      worker.off("message", onMessage);
+      worker.off("exit", onExit);
+      resolve(message);
+    };
+    const onMessage = (message: PartMessage) => settle(message);
+    const onExit = () => settle();
+    worker.on("message", onMessage);
+    worker.on("exit", onExit);
+    if (worker.isDead()) settle();
+  });
+}
+
+/** Asks it to drain, and waits until it has gone. */
+async function end(worker: Worker): Promise<void> {
+  if (worker.isDead()) return;
+  const exited = new Promise((resolve) => worker.once("exit", resolve));
+  if (worker.isConnected()) worker.send("stop", () => {});
+  await exited;
+}

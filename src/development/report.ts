@@ -1,0 +1,48 @@
+import { styleText } from "node:util";
+import { type ApiChange, apiChanges } from "../../scripts/schema-changes.ts";
+
+/** Lines at most: a new table alone is a dozen. */
+const MAX_LINES = 30;
+
+const SIGNS = {
+  ADDED: "+",
+  REMOVED: "-",
+} as const;
+
+const NEW = /^(Type|Field) '.+' was added\b/;
+
+/** What changed in the API, for the terminal; what breaks clients comes first. */
+export async function describeApiChanges(before: string, after: string): Promise<string> {
+  if (before === after) return "The API is as it was.";
+  const all = await apiChanges(before, after);
+  // What a new type or field consists of is said by its name.
+  const isNew = ({ message }: ApiChange) => NEW.test(message);
+  const added = new Set(all.filter(isNew).map(({ path }) => path));
+  const changes = all.filter((change) => {
+    const parts = change.path.split(".");
+    const above = parts.map((_part, index) => parts.slice(0, index).join("."));
+    return !above.some((path) => added.has(path)) && (isNew(change) || !added.has(change.path));
+  });
+  const lines = changes.sort((a, b) => rank(a) - rank(b)).map(describe);
+  const shown = lines.slice(0, MAX_LINES);
+  if (lines.length > shown.length) shown.push(`  … and ${lines.length - shown.length} more`);
+  const breaking = changes.filter(({ level }) => level === "breaking").length;
+  const count = `${changes.length} ${changes.length === 1 ? "change" : "changes"} in the API`;
+  const head = breaking === 0 ? `${count}:` : `${count}, ${breaking} breaking:`;
+  return [head, ...shown].join("\n");
+}
+
+function rank({ level, message }: ApiChange): number {
+  return ["breaking", "dangerous", "compatible"].indexOf(level) * 3 + (isAdded(message) ? 0 : 1);
+}
+
+function isAdded(message: string): boolean {
+  return /\badded\b/.test(message);
+}
+
+function describe({ level, message }: ApiChange): string {
+  const sign = isAdded(message) ? SIGNS.ADDED : /\bremoved\b/.test(message) ? SIGNS.REMOVED : "~";
+  const line = `  ${sign} ${message}`;
+  if (level === "compatible") return line;
+  return styleText(level === "breaking" ? "red" : "yellow", `${line} (${level})`);
+}

@@ -1,0 +1,69 @@
+import "postgraphile";
+import { PgSimplifyInflectionPreset } from "@graphile/simplify-inflection";
+import type { Pool } from "pg";
+import type { WithPgClient } from "postgraphile/@dataplan/pg";
+import { makePgService, type NodePostgresPgClient } from "postgraphile/adaptors/pg";
+import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
+import { PostGraphileConnectionFilterPreset } from "postgraphile-plugin-connection-filter";
+import { AccountsPlugin } from "./accounts-plugin.ts";
+import { CredentialsPlugin } from "./credentials-plugin.ts";
+import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
+import { InboxPlugin } from "./inbox-plugin.ts";
+import { LiveTablesPlugin } from "./live-tables-plugin.ts";
+import { NamingPlugin } from "./naming-plugin.ts";
+import { NotFoundPlugin } from "./not-found-plugin.ts";
+import { PageSizePlugin } from "./page-size-plugin.ts";
+import { SendNotificationPlugin } from "./send-notification-plugin.ts";
+import { SignInPlugin } from "./sign-in-plugin.ts";
+import { UpdateMePlugin } from "./update-me-plugin.ts";
+
+/** All that shapes the schema: what is exposed is decided in SQL, how it looks is decided here. */
+export const SCHEMA_PRESET: GraphileConfig.Preset = {
+  extends: [
+    PostGraphileAmberPreset,
+    PgSimplifyInflectionPreset,
+    PostGraphileConnectionFilterPreset,
+  ],
+  plugins: [
+    NamingPlugin,
+    ExposurePlugin,
+    PageSizePlugin,
+    NotFoundPlugin,
+    AccountsPlugin,
+    CredentialsPlugin,
+    SignInPlugin,
+    SendNotificationPlugin,
+    UpdateMePlugin,
+    InboxPlugin,
+    LiveTablesPlugin,
+  ],
+  disablePlugins: LEFT_OUT,
+  gather: { installWatchFixtures: false },
+  schema: {
+    dontSwallowErrors: true,
+    pgSimplifyPatch: true,
+    defaultBehavior:
+      "connection -list -resource:list -query:resource:list -nodeId:resource:update -nodeId:resource:delete",
+    connectionFilterComputedColumns: false,
+    // What says nothing filters nothing, and null is no way to say it: it is a mistake of the client's, which
+    // would get all rows where it wants few (isNull asks for rows without a value).
+    connectionFilterAllowNullInput: false,
+    connectionFilterAllowEmptyObjectInput: true,
+  },
+};
+
+/**
+ * The database behind the schema; the pool's role decides what is in it.
+ * @param withPgClient instead of PostGraphile's own way to a connection
+ */
+export function createService(
+  pool: Pool,
+  withPgClient?: WithPgClient<NodePostgresPgClient>,
+): GraphileConfig.PgServiceConfiguration {
+  // Live events are live-events.ts, not PostGraphile's.
+  const service = makePgService({ pool, schemas: ["app_public"], pubsub: false });
+  if (withPgClient) {
+    service.adaptor = { ...service.adaptor, createWithPgClient: () => withPgClient };
+  }
+  return service;
+}

@@ -1,0 +1,31 @@
+import { expect, it } from "vitest";
+import { statementStarts } from "../../src/development/statements.ts";
+
+const first = (sql: string) =>
+  statementStarts(sql).map((start) => sql.slice(start).split(/[\s;(]/, 1)[0]);
+
+it("a statement begins behind the semicolon of the one before and its comments", () => {
+  expect(first("-- a; b\ncreate x; /* c; /* d; */ ; */ drop y;\n;insert z")).toEqual([
+    "create",
+    "drop",
+    "insert",
+  ]);
+  expect(first("")).toEqual([]);
+  expect(first("  -- nothing\n")).toEqual([]);
+});
+
+it("a semicolon in a quote, a dollar quote, brackets or an atomic body ends nothing", () => {
+  const sql = `
+    select 'a;''b', e'\\';', "c;""d", $$;$$, $x$ $$;$$ $x$;
+    create rule r as on insert to t do also (select 1; select 2);
+    create function f() returns int begin atomic
+      select case when true then 1 else 2 end;
+      select 2;
+    end;
+    commit;`;
+  expect(first(sql)).toEqual(["select", "create", "create", "commit"]);
+});
+
+it("what begins with no word is a statement as well", () => {
+  expect(statementStarts("(select 1); values (1)")).toEqual([0, 12]);
+});

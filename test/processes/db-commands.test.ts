@@ -1,0 +1,244 @@
+import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { withUser } from "../../src/database/connections.ts";
+import { type Dev, startDev } from "../support/dev.ts";
+import { TEST_PASSWORD } from "../support/global-setup.ts";
+import { run } from "../support/processes.ts";
+import { copyOfProject } from "../support/project.ts";
+import { until } from "../support/until.ts";
+
+const NOTES = `drop table if exists app_public.notes;
+create table app_public.notes (id int primary key, body text);
+grant select on app_public.notes to :DATABASE_USER;
+`;
+
+/** A command of a copy: its exit code and all that it printed. */
+async function npm(root: string, args: string[], env: Record<string, string> = {}) {
+  const running = run("npm", ["run", "--silent", ...args], { cwd: root, env });
+  const code = await running.ends();
+  return { code, output: running.output() };
+}
+
+const committed = async (root: string) =>
+  (await readdir(join(root, "migrations/committed"))).sort().slice(-1)[0] as string;
+
+describe("on the embedded database", { timeout: 60_000 }, () => {
+  let project: Awaited<ReturnType<typeof copyOfProject>>;
+  let current: string;
+  let blank: string;
+  let count: number;
+  beforeAll(async () => {
+    project = await copyOfProject();
+    current = join(project.root, "migrations/current.sql");
+    blank = await readFile(current, "utf8");
+    count = (await readdir(join(project.root, "migrations/committed"))).length;
+  });
+  afterAll(() => project.remove());
+  const db = (...args: string[]) => npm(project.root, args);
+
+  it("db:commit tries it, writes the next numbered file, and leaves current.sql empty but for its header", async () => {
+    expect(await db("db:commit", "--", "nothing")).toMatchObject({
+      code: 1,
+      output: expect.stringContaining("current.sql is empty"),
+    });
+    await writeFile(current, `${blank}${NOTES}`);
+    expect(await db("db:commit")).toMatchObject({
+      code: 1,
+      output: expect.stringContaining("Say what it does"),
+    });
+    const done = await db("db:commit", "--", "Notes of people");
+    expect(done.output).toMatch(/^migrations\/committed\/\d{6}-notes-of-people\.sql\n/);
+    expect(done.code).toBe(0);
+    const file = await committed(project.root);
+    const text = await readFile(join(project.root, "migrations/committed", file), "utf8");
+    expect(text).toMatch(
+      /^--! Previous: sha1:\w+\n--! Hash: sha1:\w+\n--! Message: Notes of people\n\n/,
+    );
+    expect(text.split("\n\n").slice(1).join("\n\n")).toBe(NOTES);
+    expect(await readFile(current, "utf8")).toBe(blank);
+    expect(await readFile(join(project.root, "schema.graphql"), "utf8")).toContain("type Note ");
+    const status = await db("db:status");
+    expect(status.output).toMatch(
+      new RegExp(
+        `Committed +${count + 1}, the last is ${file}\nTo be run +nothing\ncurrent.sql +empty`,
+      ),
+    );
+  });
+
+  it("db:commit shows what fails, what does not run twice, and what breaks without saying so; nothing changes then", async () => {
+    const refused = async (text: string, message: RegExp) => {
+      await writeFile(current, text);
+      const before = await committed(project.root);
+      const { code, output } = await db("db:commit", "--", "no");
+      expect(output).toMatch(message);
+      expect(code).toBe(1);
+      expect(await readFile(current, "utf8")).toBe(text);
+      expect(await committed(project.root)).toBe(before);
+    };
+    await refused(`${blank}select 1;\nselekt 2;\n`, /current\.sql:\d+:1\n[\s\S]+\| \^/);
+    await refused(
+      "create table app_public.once (id int primary key);",
+      /not a second time[\s\S]+:1:1\n/,
+    );
+    await refused(
+      "drop table if exists app_public.notes;",
+      /clients: Type 'Note' was removed\n[\s\S]+-- breaking: why/,
+    );
+    await refused(
+      "alter table app_private.operators add column if not exists reason text;\nalter table app_private.operators alter reason set not null;",
+      /the old API: required app_private\.operators\.reason/,
+    );
+    await writeFile(
+      current,
+      `${blank}-- breaking: nobody wrote any\ndrop table if exists app_public.notes;\n`,
+    );
+    expect((await db("db:commit", "--", "no notes")).code).toBe(0);
+    const text = await readFile(
+      join(project.root, "migrations/committed", await committed(project.root)),
+      "utf8",
+    );
+    expect(text).toMatch(/\n\n-- breaking: nobody wrote any\n/);
+  });
+
+  it("db:uncommit gives it back, message included; db:commit then makes the same file", async () => {
+    const file = await committed(project.root);
+    const path = join(project.root, "migrations/committed", file);
+    const before = await readFile(path, "utf8");
+    const { code, output } = await db("db:uncommit");
+    expect(output).toContain(`${file} is migrations/current.sql again`);
+    expect(code).toBe(0);
+    expect(await readFile(current, "utf8")).toMatch(/^--! Message: no notes\n\n-- breaking: /);
+    expect(await readFile(join(project.root, "schema.graphql"), "utf8")).toContain("type Note ");
+    expect(await db("db:uncommit")).toMatchObject({
+      code: 1,
+      output: expect.stringContaining("not empty"),
+    });
+    expect((await db("db:commit")).code).toBe(0);
+    expect(await readFile(path, "utf8")).toBe(before);
+  });
+
+  it("a committed file that was edited is refused by migrate, dev and status, with its name and what to do", async () => {
+    const file = `migrations/committed/${await committed(project.root)}`;
+    const path = join(project.root, file);
+    const text = await readFile(path, "utf8");
+    await chmod(path, 0o644);
+    await writeFile(path, `${text}select 1;\n`);
+    for (const command of ["migrate", "db:status", "dev"]) {
+      const { code, output } = await npm(project.root, [command], { PORT: "0", OPS_PORT: "0" });
+      expect(output).toContain(`${file} is not what was committed`);
+      expect(output).toContain(`git checkout -- ${file}`);
+      expect(code).toBe(1);
+    }
+    await writeFile(path, text);
+  });
+
+  it("db:reset says what it drops, asks, and refuses in production", async () => {
+    const asked = await db("db:reset");
+    expect(asked.output).toMatch(
+      /^This drops the database howdah \(embedded, \.data\): .+, 0 users\.\n.+--yes/,
+    );
+    expect(asked.code).toBe(1);
+    expect(await db("db:reset", "--", "--yes")).toMatchObject({
+      code: 0,
+      output: expect.stringContaining("is new, and has run all migrations"),
+    });
+  });
+});
+
+describe("while npm run dev runs", { timeout: 90_000 }, () => {
+  let dev: Dev;
+  beforeAll(async () => {
+    dev = await startDev();
+  }, 90_000);
+  afterAll(() => dev.stop());
+
+  it("db:commit and db:uncommit take turns with it", async () => {
+    await dev.save("migrations/current.sql", NOTES, /changes in the API/);
+    expect((await npm(dev.root, ["db:commit", "--", "notes"])).code).toBe(0);
+    expect((await npm(dev.root, ["db:uncommit"])).code).toBe(0);
+    await until(
+      () => dev.query("select content from graphile_migrate.current where content like '%notes%'"),
+      (rows) => rows.length === 1,
+    );
+    expect(await dev.typeOf("Note")).toBe("Note");
+    expect(dev.running.output()).not.toMatch(/exclusive lock|ERROR/);
+  });
+
+  it("db:reset gives it a new database, in which one can log in and pushes arrive", async () => {
+    const before = dev.running.output().length;
+    const { output, code } = await npm(dev.root, ["db:reset", "--", "--yes"]);
+    expect(output).toContain("`npm run dev` goes on with it");
+    expect(code).toBe(0);
+    const sent = await until(
+      () => dev.query<{ status: string }>("select status from app_public.notification_deliveries"),
+      (rows) => rows[0]?.status === "accepted",
+      30_000,
+    );
+    expect(sent).toHaveLength(1);
+    expect(await dev.typeOf("Note")).toBe("Note");
+    await rm(join(dev.root, "migrations/current.sql"));
+    await dev.save(
+      "migrations/current.sql",
+      "drop table if exists app_public.notes;",
+      /was removed/,
+    );
+    expect(dev.running.output().slice(before)).not.toMatch(/could not start|has ended/);
+  });
+});
+
+describe("on any PostgreSQL", { timeout: 60_000 }, () => {
+  const name = `commands_${process.pid}`;
+  let root: Awaited<ReturnType<typeof copyOfProject>>;
+  let superuser: URL;
+  let url: string;
+  beforeAll(async () => {
+    root = await copyOfProject();
+    superuser = new URL(inject("superuserUrl"));
+    const client = new pg.Client({ connectionString: superuser.href });
+    await client.connect();
+    await client.query(`create database ${name} owner howdah_owner`);
+    await client.query(`alter database ${name} set timezone = 'Asia/Kolkata'`);
+    await client.end();
+    const own = new URL(superuser);
+    own.pathname = `/${name}`;
+    url = withUser(own.href, "howdah_owner", TEST_PASSWORD);
+  });
+  afterAll(async () => {
+    const client = new pg.Client({ connectionString: superuser.href });
+    await client.connect();
+    await client.query(`drop database ${name} with (force)`);
+    await client.end();
+    await root.remove();
+  });
+
+  it("it is DATABASE_URL, with ROOT_DATABASE_URL where the owner may not create databases", async () => {
+    const environment = {
+      DATABASE_URL: url,
+      AUTHENTICATOR_DATABASE_URL: withUser(url, "howdah_authenticator", TEST_PASSWORD),
+    };
+    await writeFile(join(root.root, "migrations/current.sql"), NOTES);
+    const refused = await npm(root.root, ["db:commit", "--", "notes"], environment);
+    expect(refused.output).toMatch(/permission denied.+Set ROOT_DATABASE_URL/);
+    const env = { ...environment, ROOT_DATABASE_URL: superuser.href };
+    const done = await npm(root.root, ["db:commit", "--", "notes"], env);
+    expect(done.output).toMatch(/-notes\.sql\n/);
+    const reset = await npm(root.root, ["db:reset", "--", "--yes"], env);
+    expect(reset.output).toMatch(/is new, and has run all migrations/);
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    expect((await client.query("show timezone")).rows).toEqual([{ TimeZone: "Asia/Kolkata" }]);
+    await client.end();
+    for (const command of ["db:commit", "db:uncommit", "db:reset"]) {
+      const production = { ...env, NODE_ENV: "production" };
+      const { code, output } = await npm(
+        root.root,
+        [command, "--", ...(command === "db:reset" ? ["--yes"] : [])],
+        production,
+      );
+      expect(output).toContain("NODE_ENV is production");
+      expect(code).toBe(1);
+    }
+  });
+});

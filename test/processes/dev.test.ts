@@ -1,0 +1,205 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isAlive } from "../../src/database/embedded/server.ts";
+import { type Dev, processesOf, startDev } from "../support/dev.ts";
+import { until } from "../support/until.ts";
+
+const CURRENT = "migrations/current.sql";
+const APPLIED = /is applied[\s\S]*(changes? in the API|The API is as it was)/;
+let dev: Dev;
+
+beforeAll(async () => {
+  dev = await startDev();
+}, 90_000);
+afterAll(() => dev.stop());
+
+const table = (name: string, columns = "body text") => `
+  drop table if exists app_public.${name};
+  create table app_public.${name} (id int primary key, ${columns});
+  grant select on app_public.${name} to :DATABASE_USER;
+`;
+async function written(path: string, pattern: RegExp): Promise<void> {
+  await until(
+    async () => pattern.test(await readFile(join(dev.root, path), "utf8")),
+    (yes) => yes,
+  );
+}
+/** Two names that are the same in GraphQL: PostgreSQL takes it, PostGraphile does not. */
+const UNBUILDABLE = "comment on table app_public.items is '@name user';";
+const BUILDABLE = "comment on table app_public.items is e'@live\\nSomething that a user keeps.';";
+
+describe("a save of current.sql", { timeout: 60_000 }, () => {
+  it("changes the API, schema.graphql and the client's types, and says what is new and what breaks", async () => {
+    const added = await dev.save(CURRENT, table("jottings"), APPLIED);
+    expect(added).toMatch(/\+ Type 'Jotting' was added\n/);
+    expect(added).not.toMatch(/breaking|'Jotting\.body'/);
+    expect(await dev.typeOf("Jotting")).toBe("Jotting");
+    await written("schema.graphql", /type Jotting implements Node/);
+
+    const removed = await dev.save(CURRENT, table("jottings", "title text"), APPLIED);
+    expect(removed).toMatch(
+      /changes in the API, \d breaking:\n(.*\n)* +- Field 'body' was removed from object type 'Jotting' \(breaking\)\n/,
+    );
+    await written("schema.graphql", /type Jotting implements Node \{[^}]+title: String/);
+
+    await dev.save(
+      CURRENT,
+      `${table("jottings")}comment on column app_public.items.data is 'Any JSON.';`,
+      APPLIED,
+    );
+    await written("examples/client/generated.ts", /\/\*\* Any JSON\. \*\//);
+  });
+
+  it("that fails is shown with its line, a caret and the hint, and changes nothing", async () => {
+    const body = `${table("jottings", "note text")}select 1;\n  selekt 2;\n`;
+    const syntax = await dev.save(CURRENT, body, /42601/);
+    expect(syntax).toMatch(
+      /^migrations\/current\.sql:6:3$[\s\S]+\n {2}6 | {3}selekt 2;\n {4}\| {3}\^\n/m,
+    );
+    const hinted = await dev.save(CURRENT, "select\n  lenght('a');", /hint: .+/);
+    expect(hinted).toMatch(/^migrations\/current\.sql:2:3$/m);
+    // PostgreSQL gives no position for a value that is refused.
+    const refused = `${table("jottings")}/* ; */ insert into app_public.jottings values (1, ';');\n\n-- once more\n  insert into app_public.jottings values (1, 'b');\n`;
+    const constraint = await dev.save(CURRENT, refused, /23505/);
+    expect(constraint).toMatch(/^migrations\/current\.sql:8:3$/m);
+    expect(constraint).toContain("detail: Key (id)=(1) already exists.");
+    expect(await dev.typeOf("Jotting")).toBe("Jotting");
+  });
+
+  it("that PostGraphile cannot build says why and keeps the old schema; the next good one works", async () => {
+    const fault = await dev.save(CURRENT, UNBUILDABLE, /goes on with the schema before/);
+    expect(fault).toMatch(/cannot build a schema of this database: .*'User'/);
+    expect(await dev.typeOf("Jotting")).toBe("Jotting");
+    await dev.save(CURRENT, `${BUILDABLE}${table("notelets")}`, APPLIED);
+    expect(await dev.typeOf("Notelet")).toBe("Notelet");
+  });
+
+  it("50 in a row, some broken, some at once, leave the last state, no connection and no memory behind", {
+    timeout: 180_000,
+  }, async () => {
+    const connections = async () =>
+      Number(
+        (
+          await dev.query(
+            "select count(*) from pg_stat_activity where datname = 'howdah' and pid <> pg_backend_pid()",
+          )
+        )[0]?.count,
+      );
+    const group = dev.running.child.pid as number;
+    const memory = () => processesOf(group).map((one) => one.memory);
+    const before = memory();
+    const atFirst = await connections();
+    for (let n = 1; n <= 50; n += 1) {
+      const isFast = n % 3 === 0;
+      const text =
+        n % 5 === 0
+          ? "selekt;"
+          : n % 7 === 0
+            ? UNBUILDABLE
+            : `${BUILDABLE}${table("leaves", `c${n} text`)}`;
+      const path = join(dev.root, CURRENT);
+      if (isFast) {
+        await writeFile(path, text);
+        await delay(n);
+      } else {
+        await dev.save(
+          CURRENT,
+          text,
+          n % 5 === 0 ? /42601/ : n % 7 === 0 ? /schema before/ : APPLIED,
+        );
+      }
+    }
+    await dev.save(CURRENT, `${BUILDABLE}${table("leaves", "last text")}`, /'last'/);
+    await written("schema.graphql", /type Leaf implements Node \{[^}]+last: String/);
+    expect(await until(connections, (count) => count <= atFirst + 3)).toBeLessThanOrEqual(
+      atFirst + 3,
+    );
+    const growth = memory().map((held, index) => held - (before[index] ?? 0));
+    expect(Math.max(...growth)).toBeLessThan(100);
+  });
+});
+
+/** By a connection of its own: one that is kept may close just when it is used again. */
+function answers(api: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const body = JSON.stringify({ query: "{ __typename }" });
+    const headers = { "content-type": "application/json" };
+    request(`${api}/graphql`, { method: "POST", agent: false, headers }, (response) => {
+      response.resume().on("end", () => resolve(response.statusCode === 200));
+    })
+      .on("error", () => resolve(false))
+      .end(body);
+  });
+}
+
+describe("a save of code", { timeout: 60_000 }, () => {
+  it("a task's restarts the worker, and no job is lost or done twice", async () => {
+    const task = (n: number) => `
+      import { z } from "zod";
+      import { defineTask } from "../src/tasks/task.ts";
+      export default defineTask(z.object({ n: z.number() }), async ({ n }, { pool }) => {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        await pool.query("insert into app_private.done values ($1, ${n})", [n]);
+      });`;
+    await dev.query("create table app_private.done (n int, version int)");
+    await dev.save("tasks/try_out.ts", task(1), /tasks\/try_out\.ts: new worker/);
+    await dev.query(
+      "select graphile_worker.add_job('try_out', json_build_object('n', n)) from generate_series(1, 60) n",
+    );
+    await dev.save("tasks/try_out.ts", task(2), /tasks\/try_out\.ts: new worker/);
+    const rows = await until(
+      () =>
+        dev.query<{ n: number; version: number }>(
+          "select n, version from app_private.done order by n",
+        ),
+      (done) => done.length >= 60,
+      20_000,
+    );
+    expect(rows.map(({ n }) => n)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+    expect(new Set(rows.map(({ version }) => version))).toEqual(new Set([1, 2]));
+    expect(await dev.query("select from graphile_worker.jobs where locked_at is not null")).toEqual(
+      [],
+    );
+  });
+
+  it("of src restarts API and worker without refusing a request; with a mistake in it the old ones go on", async () => {
+    let refused = 0;
+    let asked = 0;
+    let isOver = false;
+    const asking = (async () => {
+      while (!isOver) {
+        asked += 1;
+        if (!(await answers(dev.api))) refused += 1;
+        await delay(5);
+      }
+    })();
+    const path = "src/graphql/errors.ts";
+    const code = await readFile(join(dev.root, path), "utf8");
+    await dev.save(path, `${code}\n// changed\n`, /src\/graphql\/errors\.ts: new API and worker/);
+    await dev.save(path, `${code}\nconst = 1;\n`, /goes on with the code before/);
+    await dev.save(path, code, /src\/graphql\/errors\.ts: new API and worker/);
+    isOver = true;
+    await asking;
+    expect(asked).toBeGreaterThan(20);
+    expect(refused).toBe(0);
+  });
+});
+
+it("Ctrl-C ends all of it with exit 0", { timeout: 30_000 }, async () => {
+  const [line] = (await readFile(join(dev.root, ".data/postgres/postmaster.pid"), "utf8")).split(
+    "\n",
+  );
+  const group = dev.running.child.pid as number;
+  expect(processesOf(group).length).toBeGreaterThan(2);
+  // In a terminal it goes to the whole group, and npm passes it on once more.
+  process.kill(-group, "SIGINT");
+  expect(await dev.running.ends()).toBe(0);
+  await until(
+    async () => [...processesOf(group).map(({ pid }) => pid), Number(line)].filter(isAlive),
+    (left) => left.length === 0,
+  );
+  expect(dev.running.output()).not.toMatch(/unhandled/i);
+});
