@@ -47,7 +47,7 @@ describe("a committed migration", { timeout: 60_000 }, () => {
   });
 
   it("that takes a field from clients is found", async () => {
-    const [found] = await judge("alter table app_public.items drop column description;");
+    const [found] = await judge("alter table app_public.items drop column description cascade;");
     expect(found).toMatch(/-next\.sql breaks/);
     expect(found).toContain("clients: Field 'description' was removed from object type 'Item'");
     expect(found).toContain("the old API: column app_public.items.description text is gone");
@@ -63,7 +63,7 @@ describe("a committed migration", { timeout: 60_000 }, () => {
     ).toEqual([]);
     expect(
       await judge(
-        "-- breaking: nobody reads it\nalter table app_public.items drop column description;",
+        "-- breaking: nobody reads it\nalter table app_public.items drop column description cascade;",
       ),
     ).toEqual([]);
   });
