@@ -6,6 +6,7 @@ import { createKeyring } from "../src/auth/sealing.ts";
 import { type Config, ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
 import { startFault } from "../src/processes/run.ts";
+import { LINT_USAGE, LintError, lint } from "./lint.ts";
 
 /** What went wrong, for the person at the keyboard: one line, exit 1. */
 class CommandError extends Error {
@@ -124,6 +125,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 /** `npm run howdah -- COMMAND`. */
 export async function main(): Promise<void> {
+  if (process.argv[2] === "lint") return lintMain(process.argv.slice(3));
   const [name, ...args] = minimist(process.argv.slice(2), { string: ["_"] })._;
   const command = name === undefined ? undefined : COMMANDS[name];
   if (!command) {
@@ -135,6 +137,17 @@ export async function main(): Promise<void> {
     await withDatabase((database, config) => command.run(database, args, config));
   } catch (error) {
     if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
+
+/** The one command that reads flags, and works on any database. */
+async function lintMain(args: string[]): Promise<void> {
+  try {
+    process.exitCode = await lint(args);
+  } catch (error) {
+    if (!(error instanceof LintError || error instanceof ConfigError)) throw error;
     console.error(error.message);
     process.exitCode = 1;
   }
@@ -182,5 +195,6 @@ function help(): string {
   const lines = Object.values(COMMANDS).map(
     ({ usage, help }) => `  ${usage.padEnd(width)}  ${help}`,
   );
+  lines.push(`  ${"lint".padEnd(width)}  judges the schema by docs/rules: ${LINT_USAGE}`);
   return `npm run howdah -- COMMAND\n\n${lines.join("\n")}\n\nIt works on DATABASE_URL, or on the embedded database.`;
 }

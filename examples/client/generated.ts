@@ -25,7 +25,9 @@ export type CreateItemInput = {
 export type ItemInput = {
   /** Any JSON, up to 64 KiB as text. */
   data?: unknown;
+  /** More about it, where the owner said more. */
   description?: string | null | undefined;
+  /** Its name, in the owner's words. */
   title: string;
 };
 

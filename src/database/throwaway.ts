@@ -1,0 +1,41 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { ensureOwner, withUser } from "./connections.ts";
+import { startEmbeddedCluster } from "./embedded/cluster.ts";
+import { migrateDatabase } from "./migrate.ts";
+
+export interface ThrowawayDatabase {
+  /** Of the cluster's database `postgres`. */
+  superuserUrl: string;
+  /** Of `howdah`, which has the newest schema. */
+  ownerUrl: string;
+  /** Stops the cluster and removes it. */
+  drop(): Promise<void>;
+}
+
+/** A cluster of its own in the folder for temporary files, with all committed migrations. */
+export async function createThrowawayDatabase(password: string): Promise<ThrowawayDatabase> {
+  const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-test-"));
+  const remove = () => rm(dataDirectory, { recursive: true, force: true });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(remove);
+  // PostgreSQL may have to run as somebody else.
+  await chmod(dataDirectory, 0o755);
+  const cluster = await startEmbeddedCluster({
+    dataDirectory,
+    settings: { fsync: "off", synchronous_commit: "off", full_page_writes: "off" },
+  });
+  stack.defer(() => cluster.stop());
+  const superuserUrl = cluster.superuserUrl();
+  await ensureOwner(superuserUrl, password);
+  const ownerUrl = withUser(cluster.superuserUrl("howdah"), "howdah_owner", password);
+  await migrateDatabase({
+    databaseUrl: ownerUrl,
+    authenticatorPassword: password,
+    logger: pino({ level: "silent" }),
+  });
+  const kept = stack.move();
+  return { superuserUrl, ownerUrl, drop: () => kept.disposeAsync() };
+}

@@ -1,0 +1,229 @@
+-- What the rules talk about: common table expressions that stand before every rule.
+-- $1 exposed schemas, $2 internal schemas, $3 roles of a request, $4 those of them who are nobody,
+-- $5 the sharding column, $6 the names of all rules
+
+-- Schemas that are looked at; what is exposed is in the API.
+own_schema as (
+  select n.oid, n.nspname as name, n.nspname = any ($1::text[]) as is_exposed
+  from pg_catalog.pg_namespace n
+  where n.nspname = any ($1::text[] || $2::text[])
+),
+request_role as (
+  select r.oid, r.rolname as name, r.rolname = any ($4::text[]) as is_nobody
+  from pg_catalog.pg_roles r
+  where r.rolname = any ($3::text[])
+),
+sharding_column as (
+  select $5::text as name
+),
+rule_name as (
+  select unnest($6::text[]) as name
+),
+of_an_extension as (
+  select d.classid as class_id, d.objid as object_id
+  from pg_catalog.pg_depend d
+  where d.deptype = 'e'
+),
+-- Tables (r; partitioned: p), views (v), materialized views (m) and foreign tables (f).
+own_table as (
+  select
+    c.oid, s.name as schema_name, c.relname as name, format('%I.%I', s.name, c.relname) as title,
+    c.relkind as kind, c.relispartition as is_partition, c.relrowsecurity as has_security,
+    c.reloptions as options, s.is_exposed
+  from pg_catalog.pg_class c
+  join own_schema s on s.oid = c.relnamespace
+  where c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and (
+      'pg_catalog.pg_class'::regclass, c.oid
+    ) not in (select e.class_id, e.object_id from of_an_extension e)
+),
+own_column as (
+  select
+    t.oid as table_id, a.attnum as number, a.attname as name,
+    format('%s.%I', t.title, a.attname) as title, a.atttypid as type_id, t.title as table_title,
+    t.kind, t.is_partition, t.is_exposed
+  from own_table t
+  join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+),
+own_function as (
+  select
+    p.oid, s.name as schema_name, p.proname as name,
+    format('%I.%I(%s)', s.name, p.proname, pg_catalog.oidvectortypes(p.proargtypes)) as title,
+    case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as kind,
+    p.provolatile as volatility, p.proparallel as parallel, p.prosecdef as is_definer,
+    p.prorettype = 'pg_catalog.trigger'::regtype as is_trigger,
+    p.prorettype = 'pg_catalog.event_trigger'::regtype as is_event_trigger,
+    p.prorettype as returns, p.proconfig as settings, l.lanname as language,
+    coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) as body,
+    coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)) as rights, s.is_exposed
+  from pg_catalog.pg_proc p
+  join own_schema s on s.oid = p.pronamespace
+  join pg_catalog.pg_language l on l.oid = p.prolang
+  where (
+    'pg_catalog.pg_proc'::regclass, p.oid
+  ) not in (select e.class_id, e.object_id from of_an_extension e)
+),
+-- What was granted on tables (column number 0) and columns, to PUBLIC (0) and to roles.
+table_grant as (
+  select t.oid as table_id, 0 as number, a.grantee, a.privilege_type as command
+  from own_table t
+  join pg_catalog.pg_class c on c.oid = t.oid
+  cross join lateral aclexplode(c.relacl) a
+  where a.grantee <> c.relowner
+  union all
+  select t.oid, att.attnum, a.grantee, a.privilege_type
+  from own_table t
+  join pg_catalog.pg_class c on c.oid = t.oid
+  join pg_catalog.pg_attribute att on att.attrelid = t.oid and att.attacl is not null
+  cross join lateral aclexplode(att.attacl) a
+  where a.grantee <> c.relowner and not att.attisdropped
+),
+-- The roles, PUBLIC included, whose grants and policies hold for a role of a request.
+role_reach as (
+  select r.oid as role_id, g.oid as grantee
+  from request_role r
+  join pg_catalog.pg_roles g on pg_catalog.pg_has_role(r.oid, g.oid, 'usage')
+  union all
+  select r.oid, 0 from request_role r
+),
+-- The same grants by the roles of a request that have them.
+request_right as (
+  select distinct g.table_id, g.number, g.command, r.role_id
+  from table_grant g
+  join role_reach r using (grantee)
+),
+-- A policy for each of its commands and roles; PUBLIC is 0.
+policy_part as (
+  select
+    p.oid, p.polrelid as table_id, p.polname as name, t.title as table_title, c.command,
+    r.role_id, p.polpermissive as is_permissive, t.is_exposed
+  from pg_catalog.pg_policy p
+  join own_table t on t.oid = p.polrelid
+  join (
+    values
+      ('r', 'SELECT'), ('a', 'INSERT'), ('w', 'UPDATE'), ('d', 'DELETE'),
+      ('*', 'SELECT'), ('*', 'INSERT'), ('*', 'UPDATE'), ('*', 'DELETE')
+  ) as c(letter, command) on c.letter = p.polcmd::text
+  cross join lateral unnest(p.polroles) as r(role_id)
+),
+-- The functions that policies call, read from the stored expressions (pg_node_tree): a token is a
+-- node's beginning, or the end of one.
+policy_token as (
+  select
+    x.policy_id, x.part, x.position, x.opens, x.node,
+    substring(x.rest from '^ :funcid (\d+)')::oid as function_id,
+    substring(x.rest from ':funcformat (\d+)')::int as function_format,
+    substring(x.rest from ':varlevelsup (\d+)')::int as levels_up,
+    sum(case when x.opens then 1 else -1 end) over (
+      partition by x.policy_id, x.part order by x.position
+    ) as depth
+  from (
+    select
+      e.policy_id, e.part, m.position, m.token[1] <> '}' as opens,
+      substring(m.token[1] from 2) as node, m.token[2] as rest
+    from (
+      select p.oid as policy_id, v.part, v.tree
+      from pg_catalog.pg_policy p
+      join own_table t on t.oid = p.polrelid
+      cross join lateral (
+        values ('using', p.polqual::text), ('with check', p.polwithcheck::text)
+      ) as v(part, tree)
+      where v.tree like '%{FUNCEXPR %'
+    ) e
+    cross join lateral regexp_matches(e.tree, '(?<!\\)(\{[A-Z]+|\})([^{}]*)', 'g')
+      with ordinality as m(token, position)
+  ) x
+),
+policy_node as (
+  select
+    o.policy_id, o.part, o.node, o.function_id, o.function_format, o.levels_up,
+    o.position as begins,
+    (
+      select min(c.position)
+      from policy_token c
+      where c.policy_id = o.policy_id and c.part = o.part
+        and not c.opens and c.depth = o.depth - 1 and c.position > o.position
+    ) as ends
+  from policy_token o
+  where o.opens and o.node in ('FUNCEXPR', 'QUERY', 'VAR')
+),
+policy_call as (
+  select
+    f.policy_id, f.function_id,
+    -- A call that was written, not a cast; of no column; in no sub-select that stands by itself.
+    f.function_format = 0
+      and not exists (
+        select
+        from policy_node v
+        where v.policy_id = f.policy_id and v.part = f.part and v.node = 'VAR'
+          and v.begins between f.begins and f.ends
+      )
+      and not exists (
+        select
+        from policy_node q
+        where q.policy_id = f.policy_id and q.part = f.part and q.node = 'QUERY'
+          and f.begins between q.begins and q.ends
+          and not exists (
+            -- A column of what is outside that sub-select.
+            select
+            from policy_node v
+            where v.policy_id = f.policy_id and v.part = f.part and v.node = 'VAR'
+              and v.begins between q.begins and q.ends
+              and (
+                select count(*)
+                from policy_node b
+                where b.policy_id = f.policy_id and b.part = f.part and b.node = 'QUERY'
+                  and v.begins between b.begins and b.ends and b.begins >= q.begins
+              ) <= v.levels_up
+          )
+      ) as is_per_row
+  from policy_node f
+  where f.node = 'FUNCEXPR'
+),
+-- The comments that begin with tags (@name value), as PostGraphile reads them: the first line that
+-- is no tag begins the text. A comment on a column has its number as sub_id.
+comment_line as (
+  select
+    d.classoid as class_id, d.objoid as object_id, d.objsubid as sub_id, l.line, l.position,
+    l.line ~ '^[ \t]*@[a-zA-Z][a-zA-Z0-9_]*(\s|$)' or (l.line = '' and l.position = 1) as is_tag
+  from pg_catalog.pg_description d
+  cross join lateral regexp_split_to_table(d.description, '\r?\n')
+    with ordinality as l(line, position)
+  where d.description like '%@%' and d.objoid >= 16384
+),
+tag as (
+  select
+    l.class_id, l.object_id, l.sub_id, l.position,
+    substring(l.line from '@([a-zA-Z][a-zA-Z0-9_]*)') as name,
+    trim(substring(l.line from '@[a-zA-Z][a-zA-Z0-9_]*(.*)$')) as value,
+    -- A tag after text is text: PostGraphile shows it.
+    not exists (
+      select
+      from comment_line t
+      where (t.class_id, t.object_id, t.sub_id) = (l.class_id, l.object_id, l.sub_id)
+        and t.position < l.position and not t.is_tag
+    ) as is_in_front
+  from comment_line l
+  where l.is_tag and l.line <> ''
+),
+silence as (
+  select
+    t.class_id, t.object_id, t.sub_id, t.value, t.is_in_front,
+    -- What clients are told when a constraint, or a unique index, is broken.
+    t.class_id = 'pg_catalog.pg_constraint'::regclass
+      or t.class_id = 'pg_catalog.pg_class'::regclass
+        and t.object_id in (select i.indexrelid from pg_catalog.pg_index i) as is_told,
+    substring(t.value from '^[^\s]+') as rule,
+    nullif(trim(substring(t.value from '^[^\s]+\s+because(\s.*)$')), '') as reason
+  from tag t
+  where t.name = 'allow'
+),
+-- Objects whose comment says something besides tags.
+described as (
+  select d.classoid as class_id, d.objoid as object_id, d.objsubid as sub_id
+  from pg_catalog.pg_description d
+  where d.objoid >= 16384
+    and regexp_replace(
+      d.description, '^\r?\n?([ \t]*@[a-zA-Z][a-zA-Z0-9_]*([ \t][^\n]*)?(\r?\n|\r?$))*', ''
+    ) !~ '^\s*$'
+)
