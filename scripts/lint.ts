@@ -3,7 +3,6 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import { ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
-import { createThrowawayDatabase } from "../src/database/throwaway.ts";
 import { type Finding, type Level, type RuleOptions, runRules } from "../src/rules/run-rules.ts";
 
 /** Milliseconds to wait for a server that does not answer. */
@@ -88,7 +87,8 @@ async function findIn(options: LintOptions): Promise<Finding[]> {
   let server = "";
   try {
     const url = await urlOf(options, stack);
-    server = ` at ${hostOf(url)}`;
+    const host = hostOf(url);
+    if (host !== "") server = ` at ${host}`;
     const client = new pg.Client({
       connectionString: url,
       connectionTimeoutMillis: CONNECT_TIMEOUT,
@@ -115,6 +115,7 @@ function hostOf(url: string): string {
 async function urlOf(options: LintOptions, stack: AsyncDisposableStack): Promise<string> {
   if (options.databaseUrl !== undefined) return options.databaseUrl;
   if (options.migrations) {
+    const { createThrowawayDatabase } = await import("../src/database/throwaway.ts");
     const database = await createThrowawayDatabase(randomBytes(24).toString("base64url"));
     stack.defer(() => database.drop());
     return database.ownerUrl;

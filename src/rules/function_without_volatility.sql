@@ -33,7 +33,7 @@ select
   h.title,
   'It is VOLATILE, which is the default, but only reads: in the API it is a mutation, in a '
     || 'condition it runs for each row.',
-  format('alter %s %s stable; (or volatile, by a silence)', h.kind, h.title),
+  format('alter %s %s stable;', h.kind, h.title),
   'pg_catalog.pg_proc'::regclass, h.oid, 0
 from harmless h
 where h.is_exposed and h.returns <> 'void'::regtype

@@ -3,8 +3,8 @@ select
   f.title as object,
   case
     when p.path is null then
-      'It runs with its owner''s rights and its caller''s search_path: who calls can make a name mean '
-        || 'something else.'
+      'It runs with its owner''s rights and its caller''s search_path: who calls can make a name '
+        || 'mean something else.'
     when p.path ~ '\$user' then
       format('Its search_path (%s) names "$user", a schema of whoever calls.', p.path)
     else

@@ -2,8 +2,8 @@
 select
   t.title as object,
   format(
-    '%s does not hold %I: a unique key is checked on one shard only, so Citus refuses it.',
-    string_agg(quote_ident(x.relname), ', ' order by x.relname), s.name
+    'Without %I: %s. A unique key is checked within a shard only, so Citus refuses these.',
+    s.name, string_agg(quote_ident(x.relname), ', ' order by x.relname)
   ) as detail,
   format(
     'Put %I into these keys, such as (%I, id); or say in the table''s comment why it stays whole.',

@@ -32,4 +32,14 @@ describeRule("policy_calls_function_per_row", [
       using (exists (select from app_public.users u
         where u.id = notes.user_id and u.id = (select app_public.current_user_id())))`,
   },
+  {
+    title: "a sub-select in a from clause runs as often as its query does",
+    violation: `create policy select_deep on app_public.notes for select to howdah_user
+      using (exists (
+        select from (select id from app_public.users where id = app_public.current_user_id()) u
+        where u.id = notes.user_id))`,
+    finds: ["app_public.notes.select_deep"],
+    mend: `alter policy select_deep on app_public.notes using (notes.user_id in (
+      select u.id from (select id from app_public.users where id = app_public.current_user_id()) u))`,
+  },
 ]);

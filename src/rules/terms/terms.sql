@@ -106,79 +106,75 @@ policy_part as (
   ) as c(letter, command) on c.letter = p.polcmd::text
   cross join lateral unnest(p.polroles) as r(role_id)
 ),
--- The functions that policies call, read from the stored expressions (pg_node_tree): a token is a
--- node's beginning, or the end of one.
-policy_token as (
-  select
-    x.policy_id, x.part, x.position, x.opens, x.node,
-    substring(x.rest from '^ :funcid (\d+)')::oid as function_id,
-    substring(x.rest from ':funcformat (\d+)')::int as function_format,
-    substring(x.rest from ':varlevelsup (\d+)')::int as levels_up,
-    sum(case when x.opens then 1 else -1 end) over (
-      partition by x.policy_id, x.part order by x.position
-    ) as depth
-  from (
-    select
-      e.policy_id, e.part, m.position, m.token[1] <> '}' as opens,
-      substring(m.token[1] from 2) as node, m.token[2] as rest
-    from (
-      select p.oid as policy_id, v.part, v.tree
-      from pg_catalog.pg_policy p
-      join own_table t on t.oid = p.polrelid
-      cross join lateral (
-        values ('using', p.polqual::text), ('with check', p.polwithcheck::text)
-      ) as v(part, tree)
-      where v.tree like '%{FUNCEXPR %'
-    ) e
-    cross join lateral regexp_matches(e.tree, '(?<!\\)(\{[A-Z]+|\})([^{}]*)', 'g')
-      with ordinality as m(token, position)
-  ) x
-),
-policy_node as (
-  select
-    o.policy_id, o.part, o.node, o.function_id, o.function_format, o.levels_up,
-    o.position as begins,
-    (
-      select min(c.position)
-      from policy_token c
-      where c.policy_id = o.policy_id and c.part = o.part
-        and not c.opens and c.depth = o.depth - 1 and c.position > o.position
-    ) as ends
-  from policy_token o
-  where o.opens and o.node in ('FUNCEXPR', 'QUERY', 'VAR')
-),
+-- The functions that policies call, read from the stored expressions (pg_node_tree), each by
+-- itself: a token is a node's beginning, or the end of one.
 policy_call as (
-  select
-    f.policy_id, f.function_id,
-    -- A call that was written, not a cast; of no column; in no sub-select that stands by itself.
-    f.function_format = 0
-      and not exists (
-        select
-        from policy_node v
-        where v.policy_id = f.policy_id and v.part = f.part and v.node = 'VAR'
-          and v.begins between f.begins and f.ends
-      )
-      and not exists (
-        select
-        from policy_node q
-        where q.policy_id = f.policy_id and q.part = f.part and q.node = 'QUERY'
-          and f.begins between q.begins and q.ends
-          and not exists (
-            -- A column of what is outside that sub-select.
-            select
-            from policy_node v
-            where v.policy_id = f.policy_id and v.part = f.part and v.node = 'VAR'
-              and v.begins between q.begins and q.ends
-              and (
-                select count(*)
-                from policy_node b
-                where b.policy_id = f.policy_id and b.part = f.part and b.node = 'QUERY'
-                  and v.begins between b.begins and b.ends and b.begins >= q.begins
-              ) <= v.levels_up
-          )
-      ) as is_per_row
-  from policy_node f
-  where f.node = 'FUNCEXPR'
+  select e.policy_id, c.function_id, c.is_per_row
+  from (
+    select p.oid as policy_id, v.tree
+    from pg_catalog.pg_policy p
+    join own_table t on t.oid = p.polrelid
+    cross join lateral (
+      values (p.polqual::text), (p.polwithcheck::text)
+    ) as v(tree)
+    where v.tree like '%{FUNCEXPR %'
+  ) e
+  cross join lateral (
+    with token as materialized (
+      select
+        m.position, m.token[1] <> '}' as opens, substring(m.token[1] from 2) as node,
+        m.token[2] as rest,
+        coalesce(lag(m.token[2]) over (order by m.position) ~ ':subselect $', false)
+          as is_sub_select,
+        sum(case when m.token[1] <> '}' then 1 else -1 end) over (order by m.position) as depth
+      from regexp_matches(e.tree, '(?<!\\)(\{[A-Z]+|\})([^{}]*)', 'g')
+        with ordinality as m(token, position)
+    ),
+    node as materialized (
+      select
+        o.node, o.is_sub_select, o.position as begins,
+        (
+          select min(c.position)
+          from token c
+          where not c.opens and c.depth = o.depth - 1 and c.position > o.position
+        ) as ends,
+        substring(o.rest from '^ :funcid (\d+)')::oid as function_id,
+        substring(o.rest from ':funcformat (\d+)')::int as function_format,
+        substring(o.rest from ':varlevelsup (\d+)')::int as levels_up
+      from token o
+      where o.opens and o.node in ('FUNCEXPR', 'QUERY', 'VAR')
+    ),
+    -- Sub-selects that stand by themselves: none of their columns is of what is outside. One in a
+    -- from clause is no such thing: it runs when its query does.
+    independent as (
+      select q.begins, q.ends
+      from node q
+      where q.is_sub_select
+        and not exists (
+          select
+          from node v
+          where v.node = 'VAR' and v.begins between q.begins and q.ends
+            and v.levels_up >= (
+              select count(*)
+              from node b
+              where b.node = 'QUERY' and v.begins between b.begins and b.ends
+                and b.begins >= q.begins
+            )
+        )
+    )
+    select
+      f.function_id,
+      -- A call that was written, not a cast; of no column; in no such sub-select.
+      f.function_format = 0
+        and not exists (
+          select from node v where v.node = 'VAR' and v.begins between f.begins and f.ends
+        )
+        and not exists (
+          select from independent q where f.begins between q.begins and q.ends
+        ) as is_per_row
+    from node f
+    where f.node = 'FUNCEXPR'
+  ) c
 ),
 -- The comments that begin with tags (@name value), as PostGraphile reads them: the first line that
 -- is no tag begins the text. A comment on a column has its number as sub_id.
@@ -196,14 +192,16 @@ tag as (
     l.class_id, l.object_id, l.sub_id, l.position,
     substring(l.line from '@([a-zA-Z][a-zA-Z0-9_]*)') as name,
     trim(substring(l.line from '@[a-zA-Z][a-zA-Z0-9_]*(.*)$')) as value,
-    -- A tag after text is text: PostGraphile shows it.
-    not exists (
-      select
-      from comment_line t
-      where (t.class_id, t.object_id, t.sub_id) = (l.class_id, l.object_id, l.sub_id)
-        and t.position < l.position and not t.is_tag
-    ) as is_in_front
-  from comment_line l
+    l.is_in_front
+  from (
+    select
+      c.*,
+      -- A tag after text is text: PostGraphile shows it.
+      bool_and(c.is_tag) over (
+        partition by c.class_id, c.object_id, c.sub_id order by c.position
+      ) as is_in_front
+    from comment_line c
+  ) l
   where l.is_tag and l.line <> ''
 ),
 silence as (
