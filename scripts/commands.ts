@@ -6,6 +6,7 @@ import { createKeyring } from "../src/auth/sealing.ts";
 import { type Config, ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
 import { startFault } from "../src/processes/run.ts";
+import { writeAccess } from "./access.ts";
 import { LINT_USAGE, LintError, lint } from "./lint.ts";
 
 /** What went wrong, for the person at the keyboard: one line, exit 1. */
@@ -126,6 +127,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** `npm run howdah -- COMMAND`. */
 export async function main(): Promise<void> {
   if (process.argv[2] === "lint") return lintMain(process.argv.slice(3));
+  if (process.argv[2] === "access") return writeAccess();
   const [name, ...args] = minimist(process.argv.slice(2), { string: ["_"] })._;
   const command = name === undefined ? undefined : COMMANDS[name];
   if (!command) {
@@ -196,5 +198,8 @@ function help(): string {
     ({ usage, help }) => `  ${usage.padEnd(width)}  ${help}`,
   );
   lines.push(`  ${"lint".padEnd(width)}  judges the schema by docs/rules: ${LINT_USAGE}`);
+  lines.push(
+    `  ${"access".padEnd(width)}  writes migrations/access.md: who may what, by the migrations`,
+  );
   return `npm run howdah -- COMMAND\n\n${lines.join("\n")}\n\nIt works on DATABASE_URL, or on the embedded database.`;
 }

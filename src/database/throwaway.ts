@@ -15,8 +15,14 @@ export interface ThrowawayDatabase {
   drop(): Promise<void>;
 }
 
-/** A cluster of its own in the folder for temporary files, with all committed migrations. */
-export async function createThrowawayDatabase(password: string): Promise<ThrowawayDatabase> {
+/**
+ * A cluster of its own in the folder for temporary files, with all committed migrations, and with
+ * current.sql where that is asked for.
+ */
+export async function createThrowawayDatabase(
+  password: string,
+  options: { current?: boolean } = {},
+): Promise<ThrowawayDatabase> {
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-test-"));
   const remove = () => rm(dataDirectory, { recursive: true, force: true });
   await using stack = new AsyncDisposableStack();
@@ -35,6 +41,7 @@ export async function createThrowawayDatabase(password: string): Promise<Throwaw
     databaseUrl: ownerUrl,
     authenticatorPassword: password,
     logger: pino({ level: "silent" }),
+    current: options.current ?? false,
   });
   const kept = stack.move();
   return { superuserUrl, ownerUrl, drop: () => kept.disposeAsync() };
