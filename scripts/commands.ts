@@ -8,6 +8,7 @@ import { openConnections } from "../src/database/connections.ts";
 import { startFault } from "../src/processes/run.ts";
 import { writeAccess } from "./access.ts";
 import { LINT_USAGE, LintError, lint } from "./lint.ts";
+import { KINDS, makeNew } from "./new/new.ts";
 
 /** What went wrong, for the person at the keyboard: one line, exit 1. */
 class CommandError extends Error {
@@ -128,6 +129,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 export async function main(): Promise<void> {
   if (process.argv[2] === "lint") return lintMain(process.argv.slice(3));
   if (process.argv[2] === "access") return writeAccess();
+  if (process.argv[2] !== undefined && Object.hasOwn(KINDS, process.argv[2])) {
+    process.exitCode = await makeNew(process.argv[2], process.argv.slice(3));
+    return;
+  }
   const [name, ...args] = minimist(process.argv.slice(2), { string: ["_"] })._;
   const command = name === undefined ? undefined : COMMANDS[name];
   if (!command) {

@@ -51,9 +51,20 @@ export async function migrateDatabase(options: MigrateOptions): Promise<void> {
     });
     await migrate(settings);
     if (options.current) await watch(settings, true);
-    await client.query("select app_private.sync_live_triggers()");
+    await syncLiveTriggers(options.databaseUrl);
   } finally {
     clearAllPools();
+    await client.end();
+  }
+}
+
+/** Tables that carry @live by now tell of their changes, and others do not any more. */
+export async function syncLiveTriggers(databaseUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    await client.query("select app_private.sync_live_triggers()");
+  } finally {
     await client.end();
   }
 }

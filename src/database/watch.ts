@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { watch } from "graphile-migrate";
 import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import type { Logger } from "pino";
-import { migrateSettings } from "./migrate.ts";
+import { migrateSettings, syncLiveTriggers } from "./migrate.ts";
 
 const MIGRATIONS = resolve(import.meta.dirname, "../../migrations");
 /** Editors write a file in several steps: one run for what comes within this, milliseconds. */
@@ -22,6 +22,7 @@ export async function watchCurrentMigration(
   async function apply(): Promise<void> {
     try {
       await watch(settings, true);
+      await syncLiveTriggers(databaseUrl);
       console.log("migrations/current.sql is applied");
     } catch (error) {
       const shown = (error as { _gmMessageOverride?: string })._gmMessageOverride;
