@@ -6,7 +6,7 @@ import { createKeyring } from "../src/auth/sealing.ts";
 import { type Config, ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
 import { startFault } from "../src/processes/run.ts";
-import { writeAccess } from "./access.ts";
+import { access } from "./access.ts";
 import { LINT_USAGE, LintError, lint } from "./lint.ts";
 import { KINDS, makeNew } from "./new/new.ts";
 
@@ -128,7 +128,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** `npm run howdah -- COMMAND`. */
 export async function main(): Promise<void> {
   if (process.argv[2] === "lint") return lintMain(process.argv.slice(3));
-  if (process.argv[2] === "access") return writeAccess();
+  if (process.argv[2] === "access") {
+    process.exitCode = await access();
+    return;
+  }
   if (process.argv[2] !== undefined && Object.hasOwn(KINDS, process.argv[2])) {
     process.exitCode = await makeNew(process.argv[2], process.argv.slice(3));
     return;

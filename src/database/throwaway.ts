@@ -15,9 +15,15 @@ export interface ThrowawayDatabase {
   drop(): Promise<void>;
 }
 
+/** A migration that PostgreSQL refuses: the message shows where. */
+export class MigrationError extends Error {
+  override name = "MigrationError";
+}
+
 /**
  * A cluster of its own in the folder for temporary files, with all committed migrations, and with
  * current.sql where that is asked for.
+ * @throws {MigrationError}
  */
 export async function createThrowawayDatabase(
   password: string,
@@ -37,12 +43,18 @@ export async function createThrowawayDatabase(
   const superuserUrl = cluster.superuserUrl();
   await ensureOwner(superuserUrl, password);
   const ownerUrl = withUser(cluster.superuserUrl("howdah"), "howdah_owner", password);
-  await migrateDatabase({
-    databaseUrl: ownerUrl,
-    authenticatorPassword: password,
-    logger: pino({ level: "silent" }),
-    current: options.current ?? false,
-  });
+  try {
+    await migrateDatabase({
+      databaseUrl: ownerUrl,
+      authenticatorPassword: password,
+      logger: pino({ level: "silent" }),
+      current: options.current ?? false,
+    });
+  } catch (error) {
+    // A statement that fails is shown with its line and a caret.
+    const shown = (error as { _gmMessageOverride?: string })._gmMessageOverride;
+    throw shown === undefined ? error : new MigrationError(shown, { cause: error });
+  }
   const kept = stack.move();
   return { superuserUrl, ownerUrl, drop: () => kept.disposeAsync() };
 }

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { useProject } from "../support/project-commands.ts";
 
@@ -19,5 +19,13 @@ describe("npm run db:access", () => {
     expect(gained[0]).toContain(
       "| app_public.ledgers | select | howdah_operator, howdah_user: all |",
     );
+  });
+
+  it("shows what is wrong in current.sql, and writes nothing", async () => {
+    await writeFile(project.path("migrations/current.sql"), "select 1;\nselekt 2;\n");
+    const { code, output } = await project.howdah("access");
+    expect(code).toBe(1);
+    expect(output).toMatch(/selekt 2;\n.*\^/);
+    expect(output).not.toMatch(/^ +at /m);
   });
 });

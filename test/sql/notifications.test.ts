@@ -175,7 +175,7 @@ describe("the fan-out", () => {
       "select user_id from app_public.notification_deliveries where notification_id = $1",
       [rows[0].id],
     );
-    expect(deliveries).toEqual([{ user_id: first }]);
+    expect(deliveries).toEqual([{ user_id: second }]);
   });
 
   it("of two claims of one batch at once one gets it, until its worker dies", async () => {
