@@ -23,7 +23,7 @@ async function applied() {
   return database;
 }
 
-const TABLE = ["new:table", "notes", "--owned-by", "users", "--live"];
+const TABLE = ["new:table", "jottings", "--owned-by", "users", "--live"];
 const COLUMNS = ["title:text", "body:text?", "done:boolean"];
 
 describe("new:table", () => {
@@ -35,21 +35,21 @@ describe("new:table", () => {
       const [ada, bob] = [await api.signUp(), await api.signUp()];
       const socket = openSocket(api.url, { authorization: `Bearer ${ada.token}` });
       const changes = socket.subscribe(
-        "subscription { noteChanged(initialEvent: true) { operation note { title } } }",
+        "subscription { jottingChanged(initialEvent: true) { operation jotting { title } } }",
       );
-      expect(await changes.next()).toMatchObject({ data: { noteChanged: { operation: null } } });
+      expect(await changes.next()).toMatchObject({ data: { jottingChanged: { operation: null } } });
       const { data } = await api.graphql(
-        `mutation { createNote(input: {note: {title: "Buy rope", body: null}}) {
-          note { id userId title body isDone createdAt } } }`,
+        `mutation { createJotting(input: {jotting: {title: "Buy rope", body: null}}) {
+          jotting { id userId title body isDone createdAt } } }`,
         { token: ada.token },
       );
-      expect(data.createNote.note).toMatchObject({ userId: ada.userId, isDone: false });
+      expect(data.createJotting.jotting).toMatchObject({ userId: ada.userId, isDone: false });
       expect(await changes.next()).toEqual({
-        data: { noteChanged: { operation: "INSERT", note: { title: "Buy rope" } } },
+        data: { jottingChanged: { operation: "INSERT", jotting: { title: "Buy rope" } } },
       });
       socket.close();
       const titles = async (token: string) =>
-        (await api.graphql("{ notes { nodes { title } } }", { token })).data.notes.nodes;
+        (await api.graphql("{ jottings { nodes { title } } }", { token })).data.jottings.nodes;
       expect(await titles(ada.token)).toEqual([{ title: "Buy rope" }]);
       expect(await titles(bob.token)).toEqual([]);
     } finally {

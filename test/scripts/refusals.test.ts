@@ -38,18 +38,18 @@ describe("what cannot be made", () => {
     ],
     [
       "an unknown type",
-      ["new:table", "notes", "title:txt"],
+      ["new:table", "jottings", "title:txt"],
       /^title:txt: there is no type txt here\. /,
     ],
-    ["a column twice", ["new:table", "notes", "a:text", "a:int"], "There are two columns a."],
+    ["a column twice", ["new:table", "jottings", "a:text", "a:int"], "There are two columns a."],
     [
       "a column that every table has",
-      ["new:table", "notes", "id:int"],
+      ["new:table", "jottings", "id:int"],
       "Every table has its own id already.",
     ],
     [
       "another owner",
-      ["new:table", "notes", "--owned-by", "rooms"],
+      ["new:table", "jottings", "--owned-by", "rooms"],
       /^--owned-by rooms: rows can belong to users\. /,
     ],
   ])("is refused with what is wrong: %s", async (_what, [command, ...args], line) => {
@@ -63,7 +63,7 @@ describe("what cannot be made", () => {
   });
 
   it("is said in one line, with exit code 1, and nothing is written", async () => {
-    const { code, output } = await project.howdah("new:table", "notes", "--alive");
+    const { code, output } = await project.howdah("new:table", "jottings", "--alive");
     expect(code).toBe(1);
     expect(output).toMatch(
       /^Unknown option '--alive'\. Usage: npm run howdah -- new:table NAME .+\n$/,

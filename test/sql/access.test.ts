@@ -41,34 +41,34 @@ describe("migrations/access.md", () => {
 describe("the access matrix", () => {
   it("shows what a new table lets whom do, a line a command", async () => {
     const { gone, come } = await change(`
-      create table app_public.notes (id int primary key, user_id int, body text, pinned boolean);
-      alter table app_public.notes enable row level security;
-      grant select on app_public.notes to howdah_anonymous, howdah_user;
-      grant insert (body, pinned), update (pinned) on app_public.notes to howdah_user;
-      grant truncate on app_public.notes to howdah_operator;
-      create policy select_all on app_public.notes for select to public using (true);
-      create policy select_body on app_public.notes as restrictive for select to howdah_user
+      create table app_public.jottings (id int primary key, user_id int, body text, pinned boolean);
+      alter table app_public.jottings enable row level security;
+      grant select on app_public.jottings to howdah_anonymous, howdah_user;
+      grant insert (body, pinned), update (pinned) on app_public.jottings to howdah_user;
+      grant truncate on app_public.jottings to howdah_operator;
+      create policy select_all on app_public.jottings for select to public using (true);
+      create policy select_body on app_public.jottings as restrictive for select to howdah_user
         using (body is not null or body = 'a|b');
-      create policy insert_own on app_public.notes for insert to howdah_user
+      create policy insert_own on app_public.jottings for insert to howdah_user
         with check (user_id = (select app_public.current_user_id()));
-      create policy update_own on app_public.notes for update to howdah_user
+      create policy update_own on app_public.jottings for update to howdah_user
         using (user_id = (select app_public.current_user_id())) with check (not pinned)`);
     expect(gone).toEqual([]);
     expect(come).toEqual([
-      "| app_public.notes | select | howdah_anonymous, howdah_operator, howdah_user: all | select_all (public): every row; and only **restrictive** select_body (howdah_user): `(body IS NOT NULL) OR (body = 'a\\|b'::text)` |",
-      "| app_public.notes | insert | howdah_operator, howdah_user: body, pinned | insert_own (howdah_user): `user_id = app_public.current_user_id()` |",
-      "| app_public.notes | update | howdah_operator, howdah_user: pinned | update_own (howdah_user): `user_id = app_public.current_user_id()`, then `NOT pinned` |",
-      "| app_public.notes | delete | nobody | |",
-      "| app_public.notes | truncate | howdah_operator: all | every row: policies do not hold it |",
+      "| app_public.jottings | select | howdah_anonymous, howdah_operator, howdah_user: all | select_all (public): every row; and only **restrictive** select_body (howdah_user): `(body IS NOT NULL) OR (body = 'a\\|b'::text)` |",
+      "| app_public.jottings | insert | howdah_operator, howdah_user: body, pinned | insert_own (howdah_user): `user_id = app_public.current_user_id()` |",
+      "| app_public.jottings | update | howdah_operator, howdah_user: pinned | update_own (howdah_user): `user_id = app_public.current_user_id()`, then `NOT pinned` |",
+      "| app_public.jottings | delete | nobody | |",
+      "| app_public.jottings | truncate | howdah_operator: all | every row: policies do not hold it |",
     ]);
   });
 
   it("changes in one line where one grant does", async () => {
-    expect(await change("grant update (body) on app_public.notes to howdah_operator")).toEqual({
-      gone: [expect.stringMatching(/notes \| update \| howdah_operator, howdah_user: pinned/)],
+    expect(await change("grant update (body) on app_public.jottings to howdah_operator")).toEqual({
+      gone: [expect.stringMatching(/jottings \| update \| howdah_operator, howdah_user: pinned/)],
       come: [
         expect.stringMatching(
-          /notes \| update \| howdah_operator: body, pinned; howdah_user: pinned/,
+          /jottings \| update \| howdah_operator: body, pinned; howdah_user: pinned/,
         ),
       ],
     });
@@ -78,8 +78,8 @@ describe("the access matrix", () => {
     const { come } = await change(`
       create table app_public.open (id int);
       grant select on app_public.open to public;
-      create view app_public.leaks as select * from app_public.notes;
-      create view app_public.fair with (security_invoker) as select * from app_public.notes;
+      create view app_public.leaks as select * from app_public.jottings;
+      create view app_public.fair with (security_invoker) as select * from app_public.jottings;
       create table app_public.closed (id int);
       alter table app_public.closed enable row level security;
       grant select on app_public.leaks, app_public.fair, app_public.closed to howdah_user`);

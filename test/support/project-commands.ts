@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll } from "vitest";
@@ -12,7 +13,9 @@ export function useProject() {
 
   async function node(...args: string[]) {
     const running = run(process.execPath, args, { cwd: copy.root });
-    return { code: await running.ends(), output: running.output() };
+    // Its end is not yet the end of what it has printed.
+    const [code] = await once(running.child, "close");
+    return { code, output: running.output() };
   }
 
   const project = {
