@@ -9,7 +9,9 @@ import { ImportError } from "../src/import/faults.ts";
 import { importFastapi } from "../src/import/import.ts";
 import { reportText } from "../src/import/report.ts";
 import { startFault } from "../src/processes/run.ts";
+import { access } from "./access.ts";
 import { LINT_USAGE, LintError, lint } from "./lint.ts";
+import { KINDS, makeNew } from "./new/new.ts";
 
 /** What went wrong, for the person at the keyboard: one line, exit 1. */
 class CommandError extends Error {
@@ -152,6 +154,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** `npm run howdah -- COMMAND`. */
 export async function main(): Promise<void> {
   if (process.argv[2] === "lint") return lintMain(process.argv.slice(3));
+  if (process.argv[2] === "access") {
+    process.exitCode = await access();
+    return;
+  }
+  if (process.argv[2] !== undefined && Object.hasOwn(KINDS, process.argv[2])) {
+    process.exitCode = await makeNew(process.argv[2], process.argv.slice(3));
+    return;
+  }
   const parsed = minimist(process.argv.slice(2), {
     string: ["_", "from"],
     boolean: ["dry-run", "json"],
@@ -240,5 +250,8 @@ function help(): string {
     ({ usage, help }) => `  ${usage.padEnd(width)}  ${help}`,
   );
   lines.push(`  ${"lint".padEnd(width)}  judges the schema by docs/rules: ${LINT_USAGE}`);
+  lines.push(
+    `  ${"access".padEnd(width)}  writes migrations/access.md: who may what, by the migrations`,
+  );
   return `npm run howdah -- COMMAND\n\n${lines.join("\n")}\n\nIt works on DATABASE_URL, or on the embedded database.`;
 }

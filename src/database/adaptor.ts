@@ -141,7 +141,7 @@ async function begin(client: PoolClient, settings: RequestSettings): Promise<voi
 }
 
 /** Asks whether the session lives, then becomes the request's role, in one statement. */
-function identification(settings: RequestSettings) {
+export function identification(settings: RequestSettings) {
   const text = JSON.stringify(settings);
   if (!settings["jwt.claims.session_id"]) {
     return {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { as } from "../support/actors.ts";
+import { as } from "../kit/actors.ts";
 import { type Account, startTestApi, type TestApi } from "../support/api.ts";
 
 let api: TestApi;

@@ -7,6 +7,7 @@ import { openSocket, type Socket, type Subscription } from "../support/subscript
 // Rooms whose members see each other's notes: a policy that asks another table, which no topic of a
 // user's own could serve; and a table that nobody may read.
 const SCHEMA = `
+  drop table if exists app_public.notes, app_public.memberships, app_public.rooms cascade;
   create table app_public.rooms (
     id int generated always as identity primary key,
     name text not null

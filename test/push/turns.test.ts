@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { as, createUser } from "../support/actors.ts";
+import { as, createUser } from "../kit/actors.ts";
 import { usePushes } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
 

@@ -12,9 +12,12 @@ declare module "vitest" {
 /** Known, because the cluster is thrown away and listens on loopback only. */
 export const TEST_PASSWORD = "test";
 
-/** One cluster for the suite, and one migrated database that every test file gets a clone of. */
+/**
+ * One cluster for the suite, and one database with all migrations, current.sql as well, that every
+ * test file gets a clone of.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { superuserUrl, drop } = await createThrowawayDatabase(TEST_PASSWORD);
+  const { superuserUrl, drop } = await createThrowawayDatabase(TEST_PASSWORD, { current: true });
   const client = new pg.Client({ connectionString: superuserUrl });
   await client.connect();
   await client.query("alter database howdah rename to howdah_template");

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from "vitest";
-import { createUser } from "./actors.ts";
+import { createUser } from "../kit/actors.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { until } from "./until.ts";
 import { startTestWorker, type TestWorker } from "./worker.ts";

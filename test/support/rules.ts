@@ -19,6 +19,8 @@ export interface RuleCase {
 
 /** A table to which no rule has an objection. */
 export const NOTES = `
+  -- Whoever builds on this project may have such a table.
+  drop table if exists app_public.notes cascade;
   create table app_public.notes (
     id int generated always as identity,
     user_id int not null references app_public.users on delete cascade,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createUser } from "../support/actors.ts";
+import { createUser } from "../kit/actors.ts";
 import { usePushes } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
 
