@@ -2,15 +2,16 @@ import { ConfigError, loadConfig } from "../../src/config.ts";
 import { HistoryError } from "../../src/database/committed.ts";
 import { MigrationFault } from "../../src/development/current-migration.ts";
 import { startFault } from "../../src/processes/run.ts";
+import { check } from "./check.ts";
 import { commit } from "./commit.ts";
 import { DatabaseCommandError } from "./databases.ts";
 import { reset } from "./reset.ts";
 import { status } from "./status.ts";
 import { uncommit } from "./uncommit.ts";
 
-const COMMANDS = { commit, uncommit, reset, status } as const;
+const COMMANDS = { check, commit, uncommit, reset, status } as const;
 
-/** `npm run db:commit`, `db:uncommit`, `db:reset`, `db:status`: exit 1 with a line that says why not. */
+/** `npm run db:commit`, `db:uncommit`, `db:reset`, `db:status`, `db:check`: exit 1 with a line that says why not. */
 export async function main(): Promise<void> {
   const [name, ...args] = process.argv.slice(2);
   try {
