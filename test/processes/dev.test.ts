@@ -64,6 +64,7 @@ describe("a save of current.sql", { timeout: 60_000 }, () => {
   });
 
   it("that fails is shown with its line, a caret and the hint, and changes nothing", async () => {
+    await dev.save(CURRENT, table("jottings"), APPLIED);
     const body = `${table("jottings", "note text")}select 1;\n  selekt 2;\n`;
     const syntax = await dev.save(CURRENT, body, /42601/);
     expect(syntax).toMatch(
@@ -80,6 +81,7 @@ describe("a save of current.sql", { timeout: 60_000 }, () => {
   });
 
   it("that PostGraphile cannot build says why and keeps the old schema; the next good one works", async () => {
+    await dev.save(CURRENT, table("jottings"), APPLIED);
     const fault = await dev.save(CURRENT, UNBUILDABLE, /goes on with the schema before/);
     expect(fault).toMatch(/cannot build a schema of this database: .*'User'/);
     expect(await dev.typeOf("Jotting")).toBe("Jotting");
