@@ -17,14 +17,12 @@ import {
   databaseOf,
   ROOT,
   recreateDatabase,
-  refuseInProduction,
   silent,
   withDatabases,
 } from "./databases.ts";
 
 /** `npm run db:commit -- "message"`: current.sql becomes the next file of migrations/committed. */
 export async function commit(config: Config, args: string[]): Promise<void> {
-  refuseInProduction(config, "db:commit");
   const original = await readFile(CURRENT, "utf8");
   if (statementStarts(original).length === 0) {
     throw new DatabaseCommandError("migrations/current.sql is empty: there is nothing to commit.");

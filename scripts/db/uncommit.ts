@@ -7,17 +7,10 @@ import { inTurn } from "../../src/database/turns.ts";
 import { writeSchemaFiles } from "../../src/development/schema-files.ts";
 import { takeSnapshot } from "../../src/development/snapshot.ts";
 import { statementStarts } from "../../src/development/statements.ts";
-import {
-  CURRENT,
-  DatabaseCommandError,
-  ROOT,
-  refuseInProduction,
-  withDatabases,
-} from "./databases.ts";
+import { CURRENT, DatabaseCommandError, ROOT, withDatabases } from "./databases.ts";
 
 /** `npm run db:uncommit`: the last committed file becomes current.sql again. */
 export async function uncommit(config: Config): Promise<void> {
-  refuseInProduction(config, "db:uncommit");
   if (statementStarts(await readFile(CURRENT, "utf8").catch(() => "")).length > 0) {
     throw new DatabaseCommandError(
       "migrations/current.sql is not empty, and the last migration would have to go there: commit it first, or put it aside.",

@@ -36,10 +36,15 @@ export function main(): Promise<void> {
     stack.defer(async () => {
       await Promise.all([api.stop(), worker.stop()]);
     });
-    const loop = createLoop({ root: ROOT, databaseUrl, api, worker });
-    const started = await loop.start();
-    const ops = { api: started.api?.opsUrl ?? "", worker: started.worker.opsUrl };
-    if (started.api) announce(config, started.api.url, ops, emulator);
+    const loop = createLoop({
+      root: ROOT,
+      databaseUrl,
+      api,
+      worker,
+      onUp: (up, { opsUrl }) =>
+        announce(config, up.url, { api: up.opsUrl, worker: opsUrl }, emulator),
+    });
+    await loop.start();
     await welcome(databaseUrl, emulator, logger);
 
     const watcher = watchFiles(ROOT, ["migrations", "src", "tasks"], (paths) => {

@@ -11,46 +11,45 @@ export interface LoopOptions {
   databaseUrl: string;
   api: Part;
   worker: Part;
+  /** The first time that there is an API: at the start, or with the first schema that can be built. */
+  onUp(api: PartState, worker: PartState): void;
 }
 
 export interface Loop {
   /** Resolves when nothing is left to be done. */
   changed(paths: Iterable<string>): Promise<void>;
-  /** The API at the first start; undefined where this schema cannot be built. */
-  start(): Promise<{ api: PartState | undefined; worker: PartState }>;
+  /** @throws where API or worker cannot start, other than for the schema */
+  start(): Promise<void>;
 }
 
 /** From a change of a file to what follows of it, one after another; what comes meanwhile comes next. */
-export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loop {
+export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions): Loop {
   const checkCatalogue = createCatalogueCheck(databaseUrl);
   let schema: string | undefined;
   let database: number | undefined;
   let waiting = new Set<string>();
   let running: Promise<void> | undefined;
+  let workerState: PartState | undefined;
 
   /** Takes the API's schema over, and tells what is new in it. */
-  async function take(
-    said: PartMessage,
-    began: number,
-    isSql: boolean,
-  ): Promise<PartState | undefined> {
+  async function take(said: PartMessage, began: number, isSql: boolean): Promise<void> {
     if ("fault" in said) {
       console.error(
         `PostGraphile cannot build a schema of this database: ${said.fault}\n${api.isRunning() ? "The API goes on with the schema before." : "There is no API until it can."}`,
       );
-      return undefined;
+      return;
     }
     const { schema: next = "" } = said;
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     if (schema !== undefined && (isSql || schema !== next)) {
       console.log(`${await describeApiChanges(schema, next)} (${seconds} s)`);
     }
+    if (schema === undefined && workerState) onUp(said, workerState);
     schema = next;
     const fault = await writeSchemaFiles(root, next);
     if (fault !== undefined) console.error(fault);
     const findings = await checkCatalogue().catch((error: Error) => `No rules: ${error.message}`);
     if (findings !== undefined) console.log(findings);
-    return said;
   }
 
   async function apply(): Promise<"applied" | "another database" | undefined> {
@@ -116,7 +115,8 @@ export function createLoop({ root, databaseUrl, api, worker }: LoopOptions): Loo
       await apply();
       const [apiSaid, workerSaid] = await Promise.all([api.restart(), worker.restart()]);
       if ("fault" in workerSaid) throw new Error(workerSaid.fault);
-      return { api: await take(apiSaid, began, true), worker: workerSaid };
+      workerState = workerSaid;
+      await take(apiSaid, began, true);
     },
   };
 }

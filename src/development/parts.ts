@@ -59,6 +59,7 @@ export function createPart(name: PartName, environment: Record<string, string>):
   }
 
   async function restart(): Promise<PartMessage> {
+    if (stopping) return { fault: "it is being stopped" };
     restarting = start();
     try {
       return await restarting;

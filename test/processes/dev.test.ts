@@ -53,7 +53,18 @@ describe("a save of current.sql", { timeout: 60_000 }, () => {
     await written("examples/client/generated.ts", /\/\*\* Any JSON\. \*\//);
   });
 
+  it("is judged by the rules: what is new is said with its page and what mends it, and only once", async () => {
+    const leaking = `${table("leaks")}grant select on app_public.leaks to :DATABASE_ANONYMOUS;`;
+    const found = await dev.save(CURRENT, leaking, /row_level_security_off[\s\S]+→/);
+    expect(found).toContain("docs/rules/row_level_security_off.md");
+    expect(found).toContain("app_public.leaks");
+    const again = await dev.save(CURRENT, `${leaking}select 1;`, /The API is as it was/);
+    expect(again).not.toContain("row_level_security_off");
+    await dev.save(CURRENT, "drop table if exists app_public.leaks;", /findings? less/);
+  });
+
   it("that fails is shown with its line, a caret and the hint, and changes nothing", async () => {
+    await dev.save(CURRENT, table("jottings"), APPLIED);
     const body = `${table("jottings", "note text")}select 1;\n  selekt 2;\n`;
     const syntax = await dev.save(CURRENT, body, /42601/);
     expect(syntax).toMatch(
@@ -70,6 +81,7 @@ describe("a save of current.sql", { timeout: 60_000 }, () => {
   });
 
   it("that PostGraphile cannot build says why and keeps the old schema; the next good one works", async () => {
+    await dev.save(CURRENT, table("jottings"), APPLIED);
     const fault = await dev.save(CURRENT, UNBUILDABLE, /goes on with the schema before/);
     expect(fault).toMatch(/cannot build a schema of this database: .*'User'/);
     expect(await dev.typeOf("Jotting")).toBe("Jotting");
