@@ -1,10 +1,11 @@
 import type { Socket } from "node:net";
 import { LRUCache } from "lru-cache";
-import type { Pool, PoolClient, QueryResult } from "pg";
+import type { Pool, PoolClient, QueryConfig, QueryResult } from "pg";
 import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { ApiError } from "../errors.ts";
 import { answerTooLarge } from "../http/answer-size.ts";
+import { isPrepared, queryWithSettings } from "./request-query.ts";
 import { shareReads } from "./shared-reads.ts";
 
 /** Named statements that a connection keeps prepared; the least used one gives way. */
@@ -22,9 +23,10 @@ export function markSubscription(settings: RequestSettings): void {
 
 /**
  * How PostGraphile reaches PostgreSQL. Each use is one transaction that becomes the request's role
- * and first asks whether the session still lives. `begin`, that check with the settings, the statement
- * and `commit` go out without waiting for each other (the pool's clients have `pipeline: true`): one
- * round trip, and a failure of any leaves an aborted transaction, in which nothing that follows runs.
+ * and first asks whether the session still lives: one round trip. Where that is one statement, it goes with
+ * the settings up to one Sync (request-query.ts). Else `begin`, the settings, the statements and `commit` go
+ * out without waiting for each other (the pool's clients have `pipeline: true`); a failure of any leaves an
+ * aborted transaction, in which nothing that follows runs.
  */
 export function createWithPgClient(
   pool: Pool,
@@ -70,18 +72,48 @@ async function inRequestTransaction<T>(
   if (!settings.role) throw new Error("A request must have a role.");
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
   boundAnswer(stream);
-  // What is sent before anybody waits goes out in one system call.
-  stream.cork();
-  const transaction: Transaction = { beginning: begin(client, settings) };
-  // It may fail before anybody waits for it; both ways below do.
-  transaction.beginning.catch(() => {});
+  const identity = identification(settings);
+  let single: Promise<QueryResult> | undefined;
+  let transaction: Transaction | undefined;
+  let opened: NodePostgresPgClient | undefined;
+
+  function open(): NodePostgresPgClient {
+    if (single) throw new Error("This transaction has its one statement already.");
+    if (opened) return opened;
+    transaction = { beginning: begin(client, identity) };
+    // It may fail before anybody waits for it; both ways below do.
+    transaction.beginning.catch(() => {});
+    opened = wrapClient(client, 1, transaction);
+    return opened;
+  }
+
+  const lazy: NodePostgresPgClient = {
+    rawClient: client,
+    async query<TData>(query: PgClientQuery): Promise<PgClientResult<TData>> {
+      // PostGraphile's own statements (arrayMode) are alone in their transaction; the first time on a
+      // connection the settings are prepared, by the longer way.
+      if (!query.arrayMode || single || opened || !isPrepared(client, identity)) {
+        return corked(stream, () => open().query<TData>(query));
+      }
+      if (query.name !== undefined) rememberPrepared(client, query.name);
+      single = queryWithSettings(client, identity, query);
+      const { rows, rowCount } = await single;
+      return { rows: rows as TData[], rowCount, notices: [] };
+    },
+    withTransaction: (act) => corked(stream, () => open().withTransaction(act)),
+  };
+
   try {
-    const result = await uncorked(stream, () => callback(wrapClient(client, 1, transaction)));
-    await transaction.beginning;
+    const result = await callback(lazy);
+    if (!single) {
+      open();
+      await transaction?.beginning;
+      await (transaction?.ending ?? client.query("commit"));
+    }
     verified.add(settings);
-    await (transaction.ending ?? client.query("commit"));
     return result;
   } catch (error) {
+    if (!transaction) throw forSomebody(error, settings);
     // What failed first is the reason; what came after only found an aborted transaction.
     const cause = await transaction.beginning.then(
       () => error,
@@ -112,7 +144,9 @@ function boundAnswer(stream: Socket): void {
   readBefore.set(stream, stream.bytesRead);
 }
 
-function uncorked<T>(stream: Socket, send: () => T): T {
+/** What is sent before anybody waits goes out in one system call. */
+function corked<T>(stream: Socket, send: () => T): T {
+  stream.cork();
   try {
     return send();
   } finally {
@@ -133,8 +167,8 @@ function forSomebody(error: unknown, settings: RequestSettings): unknown {
   return new ApiError("UNAUTHENTICATED", "Log in first.", {}, { cause: error });
 }
 
-async function begin(client: PoolClient, settings: RequestSettings): Promise<void> {
-  const steps = [client.query("begin"), client.query(identification(settings))];
+async function begin(client: PoolClient, identity: QueryConfig): Promise<void> {
+  const steps = [client.query("begin"), client.query(identity)];
   const results = await Promise.allSettled(steps);
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
@@ -146,14 +180,14 @@ export function identification(settings: RequestSettings) {
   if (!settings["jwt.claims.session_id"]) {
     return {
       name: "request_settings",
-      text: "select set_config(key, value, true) from json_each_text($1::json)",
+      text: "select count(set_config(key, value, true)) from json_each_text($1::json)",
       values: [text],
     };
   }
   return {
     name: "verified_request_settings",
     text: `with verified as materialized (select app_private.verify_session($1::int, $2::int, $3))
-      select set_config(key, value, true) from verified, json_each_text($4::json)`,
+      select count(set_config(key, value, true)) from verified, json_each_text($4::json)`,
     values: [...verification(settings).values, text],
   };
 }

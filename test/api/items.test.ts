@@ -234,6 +234,7 @@ describe("collections", () => {
       "id",
       "userId",
       "title",
+      "isActive",
       "createdAt",
       "and",
       "or",

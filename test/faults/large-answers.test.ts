@@ -8,7 +8,7 @@ import { openSocket } from "../support/subscriptions.ts";
 let api: TestApi;
 let ann: Account;
 beforeAll(async () => {
-  api = await startTestApi({ timeouts: { idle: 2000 } });
+  api = await startTestApi({ timeouts: { idle: 6000 } });
   ann = await api.signUp();
   // 6.5 MB on one page.
   await api.database.owner.query(
@@ -105,7 +105,7 @@ describe("a reader that does not read", () => {
     await expect.poll(() => received, { timeout: 5000 }).toBeGreaterThan(0);
     const ended = new Promise((resolve) => socket.once("close", resolve));
     // Longer than the API waits for a connection on which nothing moves.
-    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await new Promise((resolve) => setTimeout(resolve, 9000));
     isReading = true;
     socket.resume();
     await ended;
