@@ -2,6 +2,7 @@ import type { Request } from "express";
 import type { Pool } from "pg";
 import type { Result } from "postgraphile/grafserv";
 import { type RequestSettings, verifySession } from "../database/adaptor.ts";
+import type { ErrorCode } from "../errors.ts";
 import { UNAVAILABLE_MESSAGE } from "./errors.ts";
 
 type ErrorJson = { message: string; extensions?: { code?: string; statusCode?: number } };
@@ -33,6 +34,7 @@ export function createResponsePlugin(options: {
             // What comes without a code was refused before the mask: syntax, validation, HTTP.
             const { statusCode, ...extensions } = error.extensions ?? {};
             error.extensions = { code: "BAD_USER_INPUT", ...extensions };
+            request?.scope?.codes.push(error.extensions.code as ErrorCode);
             if (!suggestions) error.message = error.message.replace(/ Did you mean .*\?$/s, "");
           }
           if (!settings?.["jwt.claims.session_id"]) return result;
@@ -41,6 +43,7 @@ export function createResponsePlugin(options: {
             (verified.has(settings) ? undefined : await refusalOf(pool, settings));
           if (!refusal) return result;
           const statusCode = refusal.extensions?.code === "SESSION_REVOKED" ? 401 : 503;
+          if (request?.scope) request.scope.codes = [refusal.extensions?.code as ErrorCode];
           return { ...result, statusCode, json: { errors: [refusal] } };
         },
       },

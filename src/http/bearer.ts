@@ -1,6 +1,7 @@
 import type { RequestHandler, Response } from "express";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import { ApiError } from "../errors.ts";
+import { currentRequest } from "../request-scope.ts";
 
 /**
  * Verifies the bearer token before anything else looks at the request: a bad one is HTTP 401
@@ -22,6 +23,7 @@ export function requireGoodBearer(accessTokens: AccessTokens): RequestHandler {
 
 /** An error before GraphQL, in GraphQL's form. */
 export function sendGraphQLError(response: Response, status: number, error: ApiError): void {
+  currentRequest()?.codes.push(error.code);
   response
     .status(status)
     .json({ errors: [{ message: error.message, extensions: error.extensions }] });

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Context, OperationResult } from "graphql-ws";
 import { type Extra, useServer } from "graphql-ws/use/ws";
 import type { Pool } from "pg";
+import type { Logger } from "pino";
 import { type GrafservBase, makeGraphQLWSConfig } from "postgraphile/grafserv";
 import { GraphQLError } from "postgraphile/graphql";
 import { WebSocketServer } from "ws";
@@ -12,7 +13,9 @@ import { ApiError } from "../errors.ts";
 import type { Demand } from "../graphql/demand.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
+import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { clientAddress } from "./client-address.ts";
+import { logOperations } from "./web-socket-log.ts";
 
 export interface WebSocketOptions {
   server: Server;
@@ -25,6 +28,16 @@ export interface WebSocketOptions {
   rateLimitFactor: number;
   /** Origins that a browser may connect from; a client without an Origin is no browser. */
   allowedOrigins: string[];
+  logger: Logger;
+  metrics: ApiMetrics;
+}
+
+export interface WebSockets {
+  /** How many are open. */
+  sockets(): number;
+  /** How many operations are open on them. */
+  operations(): number;
+  close(): Promise<void>;
 }
 
 /** Open sockets of one user; of one address, for those who are not logged in. */
@@ -36,7 +49,7 @@ const MAX_OPERATIONS = 100;
  * GraphQL over WebSocket (`graphql-transport-ws`) on /graphql. The token comes in
  * connectionParams; a bad one, or one of a session that has ended, closes with 4403.
  */
-export function serveWebSockets(options: WebSocketOptions): { close(): Promise<void> } {
+export function serveWebSockets(options: WebSocketOptions): WebSockets {
   const { server, grafserv, accessTokens, pool, allowedOrigins } = options;
   const webSockets = new WebSocketServer({
     noServer: true,
@@ -44,9 +57,10 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
     handleProtocols: (protocols) =>
       protocols.has("graphql-transport-ws") ? "graphql-transport-ws" : false,
   });
-  const config = makeGraphQLWSConfig(grafserv);
+  const config = logOperations(makeGraphQLWSConfig(grafserv), options);
   const maxSockets = Math.ceil(MAX_SOCKETS * options.rateLimitFactor);
   const socketsOf = new Map<string, number>();
+  const contexts = new Set<Context>();
   const graphql = useServer(
     {
       ...config,
@@ -62,7 +76,10 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
         return Symbol.asyncIterator in results ? onDemand(results, demand) : results;
       },
       connectionInitWaitTimeout: 10_000,
-      onConnect: async ({ connectionParams, extra }: Context<Record<string, unknown>, Extra>) => {
+      onConnect: async (context: Context<Record<string, unknown>, Extra>) => {
+        const { connectionParams, extra } = context;
+        contexts.add(context);
+        extra.socket.once("close", () => contexts.delete(context));
         try {
           const identity = accessTokens.authenticate(authorizationOf(connectionParams));
           const owner =
@@ -100,6 +117,9 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
   };
   server.on("upgrade", upgrade);
   return {
+    sockets: () => webSockets.clients.size,
+    operations: () =>
+      [...contexts].reduce((sum, { subscriptions }) => sum + Object.keys(subscriptions).length, 0),
     async close() {
       server.off("upgrade", upgrade);
       // graphql-ws closes its sockets with 1001, going away.
