@@ -43,7 +43,11 @@ export async function createHealthCheck(options: {
   }
 
   function drop(candidate: pg.Client | undefined): void {
-    if (candidate && client === candidate) client = undefined;
+    if (candidate && client === candidate) {
+      client = undefined;
+      // What it said is no longer so.
+      asked = undefined;
+    }
     // It does not answer: a farewell would wait for it.
     (
       candidate as unknown as { connection?: { stream?: { destroy(): void } } } | undefined
