@@ -99,10 +99,14 @@ export async function openLiveEvents(options: {
         // Whoever has lost the connection says so.
         () => undefined,
       );
-    probe = setTimeout(() => {
-      if (!hasArrived) return lost(candidate, new Error("A NOTIFY to itself did not arrive."));
-      probe = setTimeout(() => probeFrom(candidate), PROBE_INTERVAL - PROBE_PATIENCE);
-    }, PROBE_PATIENCE);
+    const look = (isLast: boolean) => {
+      if (hasArrived)
+        probe = setTimeout(() => probeFrom(candidate), PROBE_INTERVAL - PROBE_PATIENCE);
+      else if (isLast) lost(candidate, new Error("A NOTIFY to itself did not arrive."));
+      // Where this process stood still itself, what has arrived is read now.
+      else probe = setTimeout(look, 100, true);
+    };
+    probe = setTimeout(look, PROBE_PATIENCE, false);
   }
 
   function lost(candidate: pg.Client, error: Error): void {
