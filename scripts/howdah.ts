@@ -1,2 +1,2 @@
 require("../src/boot.cjs");
-void import("./commands.ts").then(({ main }) => main());
+void import("./tool.ts").then(({ main }) => main());

@@ -69,6 +69,8 @@ export interface Config {
   smsWebhook: { url: string; secret: string } | undefined;
   /** Drain deadline, seconds. */
   shutdownSeconds: number;
+  /** The least that is logged. */
+  logLevel: "debug" | "info" | "warn" | "error";
 }
 
 /** Who may vouch for a user: the enum oauth2_provider of the schema. */
@@ -176,6 +178,9 @@ const variables = z.object({
     .positive("must be more than 0")
     .max(1_000_000, "must be at most 1000000")
     .default(1),
+  LOG_LEVEL: z
+    .enum(["debug", "info", "warn", "error"], "must be debug, info, warn or error")
+    .default("info"),
   SHUTDOWN_SECONDS: z.coerce
     .number("must be a number of seconds")
     .min(0, "must be a number of seconds")
@@ -290,6 +295,7 @@ function toConfig(v: Variables): Config {
         ? { url: v.SMS_WEBHOOK_URL, secret: v.SMS_WEBHOOK_SECRET }
         : undefined,
     shutdownSeconds: v.SHUTDOWN_SECONDS,
+    logLevel: v.LOG_LEVEL,
   };
 }
 

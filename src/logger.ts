@@ -1,4 +1,9 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from "pino";
+import { redact } from "./redact.ts";
+
+/** Lines are written together where many come at once; each within this, milliseconds. */
+const FLUSH_INTERVAL = 100;
+const BUFFER = 4096;
 
 /**
  * The process's log: JSON lines on stdout; in development readable ones. What may hold a secret or
@@ -10,18 +15,8 @@ export function createLogger(
 ): Logger {
   const settings: LoggerOptions = {
     level: options.level ?? "info",
-    redact: {
-      paths: [
-        "*.authorization",
-        "*.cookie",
-        "*.password",
-        "*.token",
-        "*.refreshToken",
-        "req.headers",
-      ],
-      censor: "[redacted]",
-    },
-    serializers: { error: pino.stdSerializers.errWithCause, err: pino.stdSerializers.errWithCause },
+    formatters: { log: (fields) => redact(fields) },
+    serializers: { error: describeError, err: describeError },
     ...(options.pretty
       ? {
           transport: {
@@ -31,5 +26,33 @@ export function createLogger(
         }
       : {}),
   };
-  return destination ? pino(settings, destination) : pino(settings);
+  if (destination) return pino(settings, destination);
+  return options.pretty ? pino(settings) : pino(settings, bufferedStdout());
+}
+
+function bufferedStdout(): DestinationStream {
+  const stdout = pino.destination({ sync: true, minLength: BUFFER, periodicFlush: FLUSH_INTERVAL });
+  process.on("exit", () => {
+    try {
+      stdout.flushSync();
+    } catch {
+      // Nobody reads any more.
+    }
+  });
+  return stdout;
+}
+
+/** PostgreSQL quotes values of the row in `detail`, and those of parameters in `where`. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error))
+    return typeof error === "object" && error ? redact({ ...error }) : error;
+  const { detail, where, ...described } = pino.stdSerializers.errWithCause(error) as Record<
+    string,
+    unknown
+  >;
+  const { cause } = error;
+  return redact({
+    ...described,
+    ...(cause instanceof Error ? { cause: describeError(cause) } : {}),
+  });
 }

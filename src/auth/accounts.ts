@@ -1,5 +1,6 @@
 import type { Pool } from "pg";
 import { ApiError } from "../errors.ts";
+import { currentRequest } from "../request-scope.ts";
 import type { AccessTokenClaims, AccessTokens } from "./access-tokens.ts";
 import { hashOpaqueToken, newOpaqueToken } from "./opaque-tokens.ts";
 import { hashNewPassword, rehash, verifyPassword } from "./passwords.ts";
@@ -80,7 +81,7 @@ export function createAccounts(options: AccountOptions & SessionOptions): Accoun
       const { password, deviceInfo, ...person } = input;
       const passwordHash = await hashNewPassword(password);
       const refreshToken = newOpaqueToken();
-      const { claims } = await one<{ claims: AccessTokenClaims | null }>(
+      const { claims } = await oneOfRequest<{ claims: AccessTokenClaims | null }>(
         pool,
         "select app_private.sign_up($1, $2, $3, $4, $5, $6, $7) as claims",
         [
@@ -214,6 +215,21 @@ export async function one<T extends object>(
   const [row] = rows;
   if (row === undefined) throw new Error("A function that answers with one row gave none.");
   return row;
+}
+
+/**
+ * The same for `select app_private.f(…) as x` that queues jobs: they are told the id of the request, by
+ * a setting of this one statement's transaction.
+ */
+export function oneOfRequest<T extends object>(
+  pool: Pool,
+  text: string,
+  values: unknown[],
+): Promise<T> {
+  const request = currentRequest();
+  if (!request) return one(pool, text, values);
+  const setting = `select set_config('request.id', $${values.length + 1}, true), `;
+  return one(pool, text.replace(/^select /, setting), [...values, request.id]);
 }
 
 /** @param confirmation where addresses have to be verified before a log-in. */

@@ -1,6 +1,13 @@
 import { ApiError } from "../errors.ts";
 import type { Identity } from "./access-tokens.ts";
-import { type AccountOptions, type Client, inSql, one, rateLimited } from "./accounts.ts";
+import {
+  type AccountOptions,
+  type Client,
+  inSql,
+  one,
+  oneOfRequest,
+  rateLimited,
+} from "./accounts.ts";
 import { hashOpaqueToken } from "./opaque-tokens.ts";
 import { hashNewPassword, verifyPassword } from "./passwords.ts";
 import { hashCode } from "./proofs.ts";
@@ -69,7 +76,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     async changePassword({ currentPassword, newPassword }, identity, client) {
       const { userId, sessionId } = signedIn(identity);
       const current = await reauthenticate(userId, currentPassword, "currentPassword");
-      const { changed } = await one<{ changed: boolean }>(
+      const { changed } = await oneOfRequest<{ changed: boolean }>(
         pool,
         "select app_private.change_password($1, $2, $3, $4, $5) as changed",
         [
@@ -85,7 +92,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     },
 
     async requestPasswordReset({ identifier }, client) {
-      const { wait } = await one<{ wait: number }>(
+      const { wait } = await oneOfRequest<{ wait: number }>(
         pool,
         "select app_private.request_password_reset($1, $2, $3) as wait",
         [identifier, inSql(client), rateLimitFactor],
@@ -104,7 +111,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       if (begun.retry_after > 0) throw rateLimited(begun.retry_after);
       if (!begun.is_valid) throw deadLink();
       const passwordHash = await hashNewPassword(newPassword, "newPassword");
-      const { used } = await one<{ used: boolean }>(
+      const { used } = await oneOfRequest<{ used: boolean }>(
         pool,
         "select app_private.reset_password($1, $2, $3) as used",
         [tokenHash, passwordHash, inSql(client)],
@@ -136,7 +143,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     async deleteAccount({ password }, identity, client) {
       const { userId, sessionId } = signedIn(identity);
       const hash = password == null ? null : await reauthenticate(userId, password, "password");
-      const { deleted } = await one<{ deleted: boolean }>(
+      const { deleted } = await oneOfRequest<{ deleted: boolean }>(
         pool,
         "select app_private.delete_account($1, $2, $3, $4) as deleted",
         [userId, sessionId, hash, inSql(client)],

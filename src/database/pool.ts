@@ -1,5 +1,6 @@
 import pg from "pg";
 import type { Logger } from "pino";
+import { currentRequest } from "../request-scope.ts";
 
 export interface PoolOptions {
   connectionString: string;
@@ -14,8 +15,45 @@ export interface PoolOptions {
   acquireTimeout?: number;
 }
 
+type Connected = (
+  error: Error | undefined,
+  client: pg.PoolClient | undefined,
+  release: (release?: Error | boolean) => void,
+) => void;
+
+/** A pool that knows how long those have waited who found no connection idle. */
+export class ObservedPool extends pg.Pool {
+  /** Set by whoever wants to know, in seconds. */
+  onWait: ((seconds: number) => void) | undefined;
+
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: Connected): void;
+  override connect(callback?: Connected): Promise<pg.PoolClient> | undefined {
+    if (this.idleCount > 0) return this.#connect(callback);
+    const began = performance.now();
+    const request = currentRequest();
+    const waited = () => {
+      const milliseconds = performance.now() - began;
+      if (request) request.poolWait += milliseconds;
+      this.onWait?.(milliseconds / 1000);
+    };
+    if (!callback) return super.connect().finally(waited);
+    this.#connect((error, client, release) => {
+      waited();
+      callback(error, client, release);
+    });
+    return undefined;
+  }
+
+  #connect(callback?: Connected): Promise<pg.PoolClient> | undefined {
+    if (!callback) return super.connect();
+    super.connect(callback);
+    return undefined;
+  }
+}
+
 /** A pool that outlives a restart of PostgreSQL: dead connections are replaced, never fatal. */
-export function createPool(options: PoolOptions): pg.Pool {
+export function createPool(options: PoolOptions): ObservedPool {
   const { logger } = options;
   const config = {
     connectionString: options.connectionString,
@@ -26,7 +64,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     keepAlive: true,
     pipeline: options.pipeline ?? false,
   };
-  const pool = new pg.Pool(config);
+  const pool = new ObservedPool(config);
   pool.on("error", (error) => {
     // An ending pool lets go of its connections before they are closed: no loss.
     if (!pool.ending) logger.warn({ error: error.message }, "idle connection lost");

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { isSafeError } from "postgraphile/grafast";
 import { GraphQLError } from "postgraphile/graphql";
 import { ApiError, type ErrorCode, type ErrorExtensions } from "../errors.ts";
+import { currentRequest } from "../request-scope.ts";
 import { type ConstraintMessage, graphqlName } from "./constraint-messages.ts";
 
 /** SQLSTATEs and their codes; the longest prefix counts. Also in docs/error-codes.md. */
@@ -172,7 +173,7 @@ function ofPlan(error: Error): Description | undefined {
 }
 
 function internal(original: Error, error: GraphQLError, logger: Logger): Description {
-  const errorId = randomUUID();
+  const errorId = currentRequest()?.id ?? randomUUID();
   logger.error({ errorId, error: original, path: error.path?.join(".") }, "internal error");
   return described("INTERNAL", "Something went wrong on our side.", { errorId });
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import type { Logger } from "pino";
 import { ApiError } from "../errors.ts";
@@ -7,6 +8,11 @@ import { createEventQueue, type EventQueue } from "./event-queue.ts";
 const CHANNEL = "howdah_live";
 const FIRST_RETRY = 100;
 const LAST_RETRY = 10_000;
+/** Between two NOTIFYs to itself, and how long one may take to arrive; milliseconds. */
+const PROBE_INTERVAL = 10_000;
+const PROBE_PATIENCE = 5000;
+/** Topic of these; each process has a key of its own. */
+const PROBE = "listen_probe";
 
 interface LiveEvent {
   topic: string;
@@ -25,6 +31,10 @@ export interface LiveEvents {
   connected(): boolean;
   /** Resolves once LISTEN stands (again); never where it is closed before. */
   resumed(): Promise<void>;
+  /** Seconds that the last NOTIFY to itself took to arrive; undefined while LISTEN does not stand. */
+  lag(): number | undefined;
+  /** Part of PostgreSQL's queue of notifications that is full, when it was last looked at. */
+  queueUsage(): number | undefined;
   close(): Promise<void>;
 }
 
@@ -39,6 +49,11 @@ export async function openLiveEvents(options: {
   let client: pg.Client | undefined;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
+  const probeKey = randomUUID();
+  let probe: NodeJS.Timeout | undefined;
+  let onProbe = () => {};
+  let lag: number | undefined;
+  let queueUsage: number | undefined;
 
   async function connect(): Promise<void> {
     const candidate = new pg.Client({
@@ -52,18 +67,53 @@ export async function openLiveEvents(options: {
     candidate.on("end", () => lost(candidate, new Error("The connection was closed.")));
     candidate.on("notification", ({ payload }) => {
       const event = parseEvent(payload);
-      if (event) route(event);
+      if (event?.topic === PROBE) {
+        if (event.keys[0] === probeKey) onProbe();
+      } else if (event) route(event);
       else logger.warn(`a NOTIFY on ${CHANNEL} was none of app_hidden.publish()`);
     });
     await candidate.connect();
     await candidate.query(`listen ${CHANNEL}`);
     client = candidate;
     standing.resolve();
+    probeFrom(candidate);
+  }
+
+  /** A connection may be dead without a word, and a pooler in between lets no NOTIFY through. */
+  function probeFrom(candidate: pg.Client): void {
+    let hasArrived = false;
+    onProbe = () => {
+      hasArrived = true;
+      lag = (performance.now() - began) / 1000;
+    };
+    const began = performance.now();
+    candidate
+      .query<{ usage: number }>(
+        "select pg_notify($1, $2), pg_notification_queue_usage() as usage",
+        [CHANNEL, JSON.stringify({ topic: PROBE, keys: [probeKey], payload: {} })],
+      )
+      .then(
+        ({ rows }) => {
+          queueUsage = rows[0]?.usage;
+        },
+        // Whoever has lost the connection says so.
+        () => undefined,
+      );
+    const look = (isLast: boolean) => {
+      if (hasArrived)
+        probe = setTimeout(() => probeFrom(candidate), PROBE_INTERVAL - PROBE_PATIENCE);
+      else if (isLast) lost(candidate, new Error("A NOTIFY to itself did not arrive."));
+      // Where this process stood still itself, what has arrived is read now.
+      else probe = setTimeout(look, 100, true);
+    };
+    probe = setTimeout(look, PROBE_PATIENCE, false);
   }
 
   function lost(candidate: pg.Client, error: Error): void {
     if (candidate !== client) return;
     client = undefined;
+    clearTimeout(probe);
+    lag = undefined;
     if (closed) return;
     standing = Promise.withResolvers();
     logger.warn({ error: error.message }, "live events interrupted");
@@ -112,9 +162,12 @@ export async function openLiveEvents(options: {
     },
     connected: () => client !== undefined,
     resumed: () => standing.promise,
+    lag: () => (client ? lag : undefined),
+    queueUsage: () => queueUsage,
     async close() {
       closed = true;
       clearTimeout(retry);
+      clearTimeout(probe);
       for (const set of [...subscribers.values()]) {
         for (const subscriber of [...set]) subscriber.end();
       }

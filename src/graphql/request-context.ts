@@ -10,6 +10,7 @@ import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
 import { markSubscription, verifySession } from "../database/adaptor.ts";
 import { clientAddress } from "../http/client-address.ts";
+import { newRequestScope, type RequestScope } from "../request-scope.ts";
 import { createDemand, type Demand, paced } from "./demand.ts";
 import type { LiveEvents } from "./live-events.ts";
 import type { LiveTables } from "./live-tables.ts";
@@ -29,6 +30,8 @@ declare global {
       verifySession(): Promise<void>;
       /** Asks once whether the session of this request lives, where no transaction has yet. */
       ensureSession(): Promise<void>;
+      /** For its line in the log and the metrics. */
+      scope: RequestScope;
       /** Where the request came from; for sessions, limits and the security log. */
       client: Client;
     }
@@ -37,6 +40,8 @@ declare global {
     interface Request {
       /** Set by the bearer middleware before GraphQL sees the request. */
       identity?: Identity;
+      /** Set by the request log. */
+      scope?: RequestScope;
     }
   }
 }
@@ -68,6 +73,10 @@ export function createRequestContext(options: {
     { document, operationName }: Partial<ExecutionArgs> = {},
   ): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens, trustProxy);
+    // Each operation on a WebSocket is a request of its own.
+    const scope = (request.expressv4?.req as Request | undefined)?.scope ?? newRequestScope();
+    scope.userId = identity.userId;
+    scope.sessionId = identity.sessionId;
     // The settings are this request's own object: see identityOf().
     Object.assign(identity.settings, {
       "request.ip": client.ip ?? "",
@@ -84,10 +93,14 @@ export function createRequestContext(options: {
     };
     const { settings: pgSettings } = identity;
     const operation = document && getOperationAST(document, operationName);
+    if (operation) scope.operation = operation.name?.value ?? "";
+    // What subscriptions read is shared among them: their settings have nothing of one request alone.
     if (operation?.operation === "subscription") markSubscription(pgSettings);
+    else pgSettings["request.id"] = scope.id;
     const demand = createDemand();
     return {
       identity,
+      scope,
       client,
       accounts,
       credentials,

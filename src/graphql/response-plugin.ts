@@ -2,7 +2,7 @@ import type { Request, Response } from "express";
 import type { Pool } from "pg";
 import type { Result } from "postgraphile/grafserv";
 import { type RequestSettings, verifySession } from "../database/adaptor.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, type ErrorCode } from "../errors.ts";
 import {
   answerTooLarge,
   jsonLength,
@@ -41,11 +41,13 @@ export function createResponsePlugin(options: {
             // What comes without a code was refused before the mask: syntax, validation, HTTP.
             const { statusCode, ...extensions } = error.extensions ?? {};
             error.extensions = { code: "BAD_USER_INPUT", ...extensions };
+            request?.scope?.codes.push(error.extensions.code as ErrorCode);
             if (!suggestions) error.message = withoutSuggestions(error.message);
           }
           const tooLarge = tooLargeFor(request?.res, jsonLength(body));
           if (tooLarge) {
             const { code, message, extensions } = tooLarge;
+            request?.scope?.codes.push(code);
             const statusCode = code === "UNAVAILABLE" ? 503 : 400;
             return {
               ...result,
@@ -59,6 +61,7 @@ export function createResponsePlugin(options: {
             (verified.has(settings) ? undefined : await refusalOf(pool, settings));
           if (!refusal) return result;
           const statusCode = refusal.extensions?.code === "SESSION_REVOKED" ? 401 : 503;
+          if (request?.scope) request.scope.codes = [refusal.extensions?.code as ErrorCode];
           return { ...result, statusCode, json: { errors: [refusal] } };
         },
       },

@@ -4,18 +4,21 @@ import type { Pool } from "pg";
 import type { Logger } from "pino";
 import { postgraphile } from "postgraphile";
 import type { GrafservBase } from "postgraphile/grafserv";
-import { AggregatorRegistry, collectDefaultMetrics, Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { createAuth } from "../auth/auth.ts";
 import { loadJwtKeys } from "../auth/keys.ts";
 import type { Config } from "../config.ts";
 import type { Connections } from "../database/connections.ts";
+import { createHealthCheck } from "../database/health.ts";
 import { createPool, poolSize } from "../database/pool.ts";
 import { openLiveEvents } from "../graphql/live-events.ts";
 import { createPreset } from "../graphql/preset.ts";
+import { createApiMetrics, watchApi, watchPool } from "../metrics/api-metrics.ts";
+import { countLogIns } from "../metrics/log-ins.ts";
 import { closeApp, createApp } from "./app.ts";
 import { HowdahGrafserv } from "./grafserv.ts";
 import { listen } from "./listen.ts";
-import { type OpsServer, serveOps } from "./ops.ts";
+import { type ApiState, serveState } from "./state.ts";
 import { serveWebSockets } from "./web-socket.ts";
 
 export interface ApiServer {
@@ -56,21 +59,34 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     throw new Error("AUTHENTICATOR_DATABASE_URL must be set.");
   }
   const stack = new AsyncDisposableStack();
+  const registry = new Registry();
+  const metrics = createApiMetrics(registry);
+  // It answers from the start, and says what is still to come.
+  const state: ApiState = { missing: () => "the schema is being built" };
   try {
+    const ops = await serveState(options, registry, state, stack);
+    const max = options.poolSize ?? (await poolSize(authenticatorUrl, config.api.processes));
     const pool = createPool({
       connectionString: authenticatorUrl,
-      max: options.poolSize ?? (await poolSize(authenticatorUrl, config.api.processes)),
+      max,
       ...(options.acquireTimeout === undefined ? {} : { acquireTimeout: options.acquireTimeout }),
       applicationName: "howdah api",
       logger,
       pipeline: true,
     });
     stack.defer(() => pool.end());
+    const waits = watchPool(registry, pool, max);
+    pool.onWait = (seconds) => waits.observe(seconds);
+    const health = await createHealthCheck({
+      connectionString: authenticatorUrl,
+      applicationName: "howdah api health",
+    });
+    stack.defer(() => health.close());
     const liveEvents = await openLiveEvents({ connectionString: listenUrl, logger });
     stack.defer(() => liveEvents.close());
 
     const keys = await loadJwtKeys(config);
-    const auth = await createAuth({ config, keys, pool, logger });
+    const auth = countLogIns(await createAuth({ config, keys, pool, logger }), metrics);
     const { accessTokens } = auth;
     const preset = createPreset({
       pool,
@@ -89,7 +105,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       for (const service of pgl.getResolvedPreset().pgServices ?? []) await service.release?.();
     });
     stack.defer(() => pgl.release());
-    const app = createApp({ config, keys, ...auth, logger });
+    const app = createApp({ config, keys, ...auth, logger, metrics });
     const server = createServer(
       {
         requestTimeout: REQUEST_TIMEOUT,
@@ -125,57 +141,29 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       trustProxy: config.api.trustProxy || 0,
       rateLimitFactor: config.rateLimitFactor,
       allowedOrigins: webSocketOrigins(config, port),
+      logger,
+      metrics,
     });
+    watchApi(registry, { liveEvents, webSockets });
     stack.defer(() => webSockets.close());
 
-    const opsPort = await serveState(options, stack, () =>
-      liveEvents.connected() ? undefined : "the database is not reachable",
-    );
+    state.missing = async () =>
+      (await health.missing()) ??
+      (liveEvents.connected() ? undefined : "live events are interrupted: LISTEN does not stand");
+    await ops.begin();
+    // First of all others: who asks is told before anything is closed.
+    stack.defer(() => ops.drain());
     const disposables = stack.move();
     return {
       graphql: { preset, grafserv: serv, pool },
       url: `http://${hostInUrl(config.api.host)}:${port}`,
-      opsUrl: `http://${hostInUrl(config.api.host)}:${opsPort}`,
+      opsUrl: `http://${hostInUrl(config.api.host)}:${ops.port}`,
       stop: () => disposables.disposeAsync(),
     };
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
-}
-
-/** How long a change of state may stay untold to the process that asks for it, milliseconds. */
-const STATE_INTERVAL = 500;
-
-/** By the ops port, which is returned, or to the process that speaks for all of them. */
-async function serveState(
-  { config, onReady }: ApiOptions,
-  stack: AsyncDisposableStack,
-  missing: () => string | undefined,
-): Promise<number> {
-  if (onReady) {
-    const registry = new Registry();
-    collectDefaultMetrics({ register: registry });
-    AggregatorRegistry.setRegistries([registry]);
-    // It answers when the other process collects.
-    new AggregatorRegistry();
-    let told: string | undefined;
-    const timer = setInterval(() => {
-      const now = missing();
-      if (now !== told) onReady(now);
-      told = now;
-    }, STATE_INTERVAL);
-    stack.defer(() => clearInterval(timer));
-    return config.api.opsPort;
-  }
-  const ops: OpsServer = await serveOps({
-    host: config.api.host,
-    port: config.api.opsPort,
-    ready: missing,
-  });
-  stack.defer(() => ops.close());
-  stack.defer(() => ops.drain());
-  return ops.port;
 }
 
 /** In development GraphiQL is served here, under whatever name this machine is called. */

@@ -1,16 +1,19 @@
+import { randomUUID } from "node:crypto";
 import cors from "cors";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
 import type { Logger } from "pino";
-import { pinoHttp } from "pino-http";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { DataDeletion } from "../auth/data-deletion.ts";
 import { type JwtKeys, jwks } from "../auth/keys.ts";
 import type { SignInFlow } from "../auth/sign-in-flow.ts";
 import type { Config } from "../config.ts";
 import { ApiError, type ErrorCode } from "../errors.ts";
+import type { ApiMetrics } from "../metrics/api-metrics.ts";
+import { currentRequest } from "../request-scope.ts";
 import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
 import { dataDeletionRoutes } from "./data-deletion-routes.ts";
+import { logRequests } from "./request-log.ts";
 import { signInRoutes } from "./sign-in-routes.ts";
 
 export interface AppOptions {
@@ -20,23 +23,20 @@ export interface AppOptions {
   signInFlow: SignInFlow;
   dataDeletion: DataDeletion | undefined;
   logger: Logger;
+  metrics: ApiMetrics;
 }
 
 /** The Express app up to GraphQL, which the caller adds; then add `closeApp`. */
 export function createApp(options: AppOptions): Express {
-  const { config, keys, accessTokens, signInFlow, dataDeletion, logger } = options;
+  const { config, keys, accessTokens, signInFlow, dataDeletion, logger, metrics } = options;
   const app = express();
   app.disable("etag");
   app.set("trust proxy", config.api.trustProxy);
-  app.use(
-    pinoHttp({
-      logger,
-      customLogLevel: logLevel,
-      serializers: { req: describeRequest, res: describeResponse },
-    }),
-  );
+  app.use(logRequests({ logger, metrics, trustProxy: config.api.trustProxy }));
   app.use(helmet(config.graphiql ? { contentSecurityPolicy: false } : {}));
-  app.use(cors({ origin: config.allowedOrigins, maxAge: 86_400 }));
+  app.use(
+    cors({ origin: config.allowedOrigins, exposedHeaders: ["X-Request-Id"], maxAge: 86_400 }),
+  );
   app.get("/.well-known/jwks.json", (_request, response) => {
     response.set("Cache-Control", "public, max-age=300").json(jwks(keys));
   });
@@ -50,6 +50,7 @@ export function createApp(options: AppOptions): Express {
 
 /** Who takes anything gets application/json, as GraphQL over HTTP has it: that is what old clients read. */
 const plainJson: RequestHandler = (request, _response, next) => {
+  if (request.scope) request.scope.operation = null;
   const { accept = "*/*" } = request.headers;
   if (accept.trim() === "*/*") request.headers.accept = "application/json";
   next();
@@ -72,8 +73,10 @@ export function closeApp(app: Express, logger: Logger): void {
       const refusal = new ApiError("BAD_USER_INPUT", "This request could not be read.");
       return sendGraphQLError(response, status, refusal);
     }
-    logger.error({ error }, "request failed");
-    sendGraphQLError(response, 500, new ApiError("INTERNAL", "Something went wrong on our side."));
+    const errorId = currentRequest()?.id ?? randomUUID();
+    logger.error({ errorId, error }, "internal error");
+    const fault = new ApiError("INTERNAL", "Something went wrong on our side.", { errorId });
+    sendGraphQLError(response, 500, fault);
   };
   app.use(handleError);
 }
@@ -84,16 +87,3 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   RATE_LIMITED: 429,
   UNAVAILABLE: 503,
 };
-
-function logLevel(_request: unknown, response: { statusCode: number }): "warn" | "debug" {
-  return response.statusCode >= 500 ? "warn" : "debug";
-}
-
-/** No header and no query string: they may hold tokens. */
-function describeRequest(request: { id: unknown; method: string; url: string }) {
-  return { id: request.id, method: request.method, path: request.url.split("?")[0] };
-}
-
-function describeResponse(response: { statusCode: number }) {
-  return { status: response.statusCode };
-}

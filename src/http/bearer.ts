@@ -1,6 +1,7 @@
 import type { RequestHandler, Response } from "express";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import { ApiError } from "../errors.ts";
+import { currentRequest } from "../request-scope.ts";
 
 /**
  * Verifies the bearer token before anything else looks at the request: a bad one is HTTP 401
@@ -24,6 +25,7 @@ const GRAPHQL_RESPONSE = "application/graphql-response+json";
 
 /** An error before GraphQL, in GraphQL's form. */
 export function sendGraphQLError(response: Response, status: number, error: ApiError): void {
+  currentRequest()?.codes.push(error.code);
   // As GraphQL itself would answer: a client that reads it by its media type finds the code.
   const type = response.req.accepts("application/json", GRAPHQL_RESPONSE) || "application/json";
   response

@@ -1,12 +1,11 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
-import { collectDefaultMetrics, Registry } from "prom-client";
+import { collectDefaultMetrics, Gauge, type Registry } from "prom-client";
 import { listen } from "./listen.ts";
 
 export interface OpsServer {
   port: number;
-  registry: Registry;
   /** From now on /ready is 503: the process is going away. */
   drain(): void;
   close(): Promise<void>;
@@ -20,11 +19,9 @@ export async function serveOps(options: {
   host: string;
   port: number;
   ready: () => Promise<string | undefined> | string | undefined;
-  /** Prometheus text, where it is not this process's own. */
-  metrics?: () => Promise<string>;
+  /** Prometheus text, and its media type. */
+  metrics: { contentType: string; text(): Promise<string> };
 }): Promise<OpsServer> {
-  const registry = new Registry();
-  if (!options.metrics) collectDefaultMetrics({ register: registry });
   let draining = false;
 
   const app = express();
@@ -40,14 +37,13 @@ export async function serveOps(options: {
       .send(missing ?? "ok");
   });
   app.get("/metrics", async (_request, response) => {
-    response.type(registry.contentType).send(await (options.metrics?.() ?? registry.metrics()));
+    response.type(options.metrics.contentType).send(await options.metrics.text());
   });
 
   const server = createServer(app);
   await listen(server, options.port, options.host);
   return {
     port: (server.address() as AddressInfo).port,
-    registry,
     drain: () => {
       draining = true;
     },
@@ -57,4 +53,25 @@ export async function serveOps(options: {
         server.closeAllConnections();
       }),
   };
+}
+
+/** What every process tells of itself. */
+export function watchProcess(
+  registry: Registry,
+  ready: () => Promise<string | undefined> | string | undefined,
+): void {
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: "howdah_ready",
+    help: "1 while /ready is 200; of several processes the least.",
+    registers: [registry],
+    aggregator: "min",
+    async collect() {
+      this.set((await ready()) === undefined ? 1 : 0);
+    },
+  });
+}
+
+export function metricsOf(registry: Registry): { contentType: string; text(): Promise<string> } {
+  return { contentType: registry.contentType, text: () => registry.metrics() };
 }

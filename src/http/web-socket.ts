@@ -5,6 +5,7 @@ import type { Context, ExecutionResult, OperationResult } from "graphql-ws";
 import { type Extra, useServer } from "graphql-ws/use/ws";
 import pLimit, { type LimitFunction } from "p-limit";
 import type { Pool } from "pg";
+import type { Logger } from "pino";
 import { type GrafservBase, makeGraphQLWSConfig } from "postgraphile/grafserv";
 import { type ExecutionArgs, GraphQLError } from "postgraphile/graphql";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -14,9 +15,11 @@ import { ApiError } from "../errors.ts";
 import type { Demand } from "../graphql/demand.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
+import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { answerTooLarge, jsonLength, LARGE_ANSWER, MAX_ANSWER, MAX_UNSENT } from "./answer-size.ts";
 import { clientAddress } from "./client-address.ts";
 import { authorizationOf, closeWithSession } from "./socket-identity.ts";
+import { logOperations } from "./web-socket-log.ts";
 
 type GrafastArgs = ExecutionArgs & {
   resolvedPreset: GraphileConfig.ResolvedPreset;
@@ -34,6 +37,16 @@ export interface WebSocketOptions {
   rateLimitFactor: number;
   /** Origins that a browser may connect from; a client without an Origin is no browser. */
   allowedOrigins: string[];
+  logger: Logger;
+  metrics: ApiMetrics;
+}
+
+export interface WebSockets {
+  /** How many are open. */
+  sockets(): number;
+  /** How many operations are open on them. */
+  operations(): number;
+  close(): Promise<void>;
 }
 
 /** Open sockets of one user; of one address, for those who are not logged in. */
@@ -47,7 +60,7 @@ const MAX_EXECUTIONS = 5;
  * GraphQL over WebSocket (`graphql-transport-ws`) on /graphql. The token comes in
  * connectionParams; a bad one, or one of a session that has ended, closes with 4403.
  */
-export function serveWebSockets(options: WebSocketOptions): { close(): Promise<void> } {
+export function serveWebSockets(options: WebSocketOptions): WebSockets {
   const { server, grafserv, accessTokens, pool, allowedOrigins } = options;
   const webSockets = new WebSocketServer({
     noServer: true,
@@ -55,9 +68,10 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
     handleProtocols: (protocols) =>
       protocols.has("graphql-transport-ws") ? "graphql-transport-ws" : false,
   });
-  const config = makeGraphQLWSConfig(grafserv);
+  const config = logOperations(makeGraphQLWSConfig(grafserv), options);
   const maxSockets = Math.ceil(MAX_SOCKETS * options.rateLimitFactor);
   const socketsOf = new Map<string, number>();
+  const contexts = new Set<Context>();
   const turns = new WeakMap<WebSocket, LimitFunction>();
   let turn = Promise.resolve();
   /** One operation is planned in each turn of the event loop. */
@@ -107,7 +121,10 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
         return result;
       },
       connectionInitWaitTimeout: 10_000,
-      onConnect: async ({ connectionParams, extra }: Context<Record<string, unknown>, Extra>) => {
+      onConnect: async (context: Context<Record<string, unknown>, Extra>) => {
+        const { connectionParams, extra } = context;
+        contexts.add(context);
+        extra.socket.once("close", () => contexts.delete(context));
         try {
           const identity = accessTokens.authenticate(authorizationOf(connectionParams));
           const owner =
@@ -152,6 +169,9 @@ export function serveWebSockets(options: WebSocketOptions): { close(): Promise<v
   };
   server.on("upgrade", upgrade);
   return {
+    sockets: () => webSockets.clients.size,
+    operations: () =>
+      [...contexts].reduce((sum, { subscriptions }) => sum + Object.keys(subscriptions).length, 0),
     async close() {
       server.off("upgrade", upgrade);
       // graphql-ws closes its sockets with 1001, going away.

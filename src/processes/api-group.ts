@@ -69,7 +69,7 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
       if (missing.size < config.api.processes) return "an API process is missing";
       return [...missing.values()].find((fault) => fault !== null) ?? undefined;
     },
-    metrics: () => metrics.clusterMetrics(),
+    metrics: { contentType: metrics.contentType, text: () => metrics.clusterMetrics() },
   });
   for (let n = 0; n < config.api.processes; n += 1) fork();
   try {

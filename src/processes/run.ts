@@ -42,7 +42,10 @@ export async function runProcess(
     console.error(error.message);
     process.exit(1);
   }
-  const logger = createLogger({ pretty: !config.production && process.stdout.isTTY === true });
+  const logger = createLogger({
+    pretty: !config.production && process.stdout.isTTY === true,
+    level: config.logLevel,
+  });
   let running: Stoppable;
   try {
     running = await start(config, logger);

@@ -22,6 +22,9 @@ interface Claimed {
   fence: number | null;
   notification: Notification;
   deliveries: Delivery[];
+  platform: string;
+  /** How many were in the batch before it was claimed. */
+  size: number;
 }
 
 type Context = Pick<
@@ -32,6 +35,7 @@ type Context = Pick<
   | "logger"
   | "workerId"
   | "batches"
+  | "countPushes"
   | "isFresh"
   | "stopping"
   | "drained"
@@ -43,17 +47,23 @@ type Context = Pick<
  * was is waited for.
  */
 export async function deliverBatch(batchId: number, context: Context): Promise<void> {
-  const { pool, logger, workerId, batches } = context;
+  const { pool, logger, workerId, batches, countPushes } = context;
   // A job that came twice must not send twice.
   if (batches.has(batchId)) return;
   batches.add(batchId);
   try {
     const { rows } = await pool.query<Claimed>(
-      "select fence, notification, deliveries from app_private.claim_batch($1, $2)",
+      `select c.fence, c.notification, c.deliveries, b.device_type as platform,
+         cardinality(b.delivery_ids) as size
+       from app_private.delivery_batches b, app_private.claim_batch($1, $2) c where b.id = $1`,
       [batchId, workerId],
     );
     const [claimed] = rows;
-    if (!claimed || claimed.fence === null) return;
+    if (!claimed) return;
+    const { platform, size } = claimed;
+    const withheld = size - (claimed.deliveries?.length ?? 0);
+    if (withheld > 0) countPushes(platform, "withheld", withheld);
+    if (claimed.fence === null) return;
     const about = { notificationId: claimed.notification.id, deliveries: 0, recorded: 0 };
     await send(claimed, context, async (outcomes) => {
       const { recorded, alert } = await record(pool, [
@@ -67,7 +77,12 @@ export async function deliverBatch(batchId: number, context: Context): Promise<v
       if (alert !== null) {
         logger.error({ ...about, alert }, ALERTS[alert] ?? "FCM refuses: sending is paused");
       }
-      return alert !== "lost";
+      if (alert === "lost") return false;
+      for (const [status, group] of Object.entries(Object.groupBy(outcomes, (one) => one.status))) {
+        const isHeld = alert === "circuit_breaker" && status === "dead_address";
+        countPushes(platform, isHeld ? "held" : status, group.length);
+      }
+      return true;
     });
     logger.info(about, "pushes sent");
   } finally {

@@ -30,20 +30,25 @@ export async function startHeartbeat(options: {
   const jobWorkerIds = new Set<string>();
   events.on("pool:create", ({ workerPool }: { workerPool: { id: string } }) => {
     jobWorkerIds.add(workerPool.id);
+    // It may lock a job the next moment: were it killed before its name is known, nobody would unlock it.
+    say().catch(() => undefined);
   });
   let timer: NodeJS.Timeout | undefined;
   let beating: Promise<void> | undefined;
   let stopped = false;
   let last = performance.now();
 
+  const say = () =>
+    pool.query("select app_private.heartbeat($1, $2, $3)", [
+      workerId,
+      [...jobWorkerIds],
+      [...batches],
+    ]);
+
   async function beat(): Promise<void> {
     const began = performance.now();
     try {
-      await pool.query("select app_private.heartbeat($1, $2, $3)", [
-        workerId,
-        [...jobWorkerIds],
-        [...batches],
-      ]);
+      await say();
       last = began;
       const { rows } = await pool.query<{
         dead_workers: number;

@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import type { z } from "zod";
 import type { SendMail } from "../messages/mail.ts";
 import type { SendSms } from "../messages/sms.ts";
+import type { PushCounter } from "../metrics/worker-metrics.ts";
 import type { Lanes } from "../push/lanes.ts";
 
 /** What a task may use besides its payload. */
@@ -25,6 +26,7 @@ export interface TaskContext {
   workerId: string;
   /** The batches of pushes that this process is at: its heartbeat keeps them its own. */
   batches: Set<number>;
+  countPushes: PushCounter;
   /** Whether this worker's batches are still its own, by the clock: what it has not sent by then is another's. */
   isFresh(): boolean;
   /** Aborted when the worker is to stop: finish what is begun, begin nothing more. */

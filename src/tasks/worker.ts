@@ -2,14 +2,19 @@ import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { Logger as GraphileWorkerLogger, parseCrontab, run } from "graphile-worker";
 import type { Logger } from "pino";
+import { Registry } from "prom-client";
 import { credentialsKeys } from "../auth/keys.ts";
 import { codeKey } from "../auth/proofs.ts";
 import type { Config } from "../config.ts";
+import { createHealthCheck } from "../database/health.ts";
 import { graphileLog } from "../database/migrate.ts";
 import { createPool } from "../database/pool.ts";
-import { serveOps } from "../http/ops.ts";
+import { metricsOf, serveOps, watchProcess } from "../http/ops.ts";
 import { createSendMail } from "../messages/mail.ts";
 import { createSendSms } from "../messages/sms.ts";
+import { watchPool } from "../metrics/api-metrics.ts";
+import { watchQueue } from "../metrics/queue-metrics.ts";
+import { createPushCounter, watchJobs, watchListen } from "../metrics/worker-metrics.ts";
 import { createLanes } from "../push/lanes.ts";
 import { createMessaging, SOCKETS } from "../push/messaging.ts";
 import { CRONTAB } from "./crontab.ts";
@@ -42,7 +47,18 @@ const RECORDING_TIME = 2000;
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { config, databaseUrl, logger } = options;
   const stack = new AsyncDisposableStack();
+  const registry = new Registry();
+  let missing: () => Promise<string | undefined> | string | undefined = () => "it is starting";
   try {
+    watchProcess(registry, () => missing());
+    // It answers from the start, and says what is still to come.
+    const ops = await serveOps({
+      host: config.worker.host,
+      port: config.worker.opsPort,
+      ready: () => missing(),
+      metrics: metricsOf(registry),
+    });
+    stack.defer(() => ops.close());
     const pool = createPool({
       connectionString: databaseUrl,
       max: POOL_SIZE,
@@ -50,6 +66,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       logger,
     });
     stack.defer(() => pool.end());
+    const waits = watchPool(registry, pool, POOL_SIZE);
+    pool.onWait = (seconds) => waits.observe(seconds);
+    watchQueue(registry, pool);
+    const health = await createHealthCheck({
+      connectionString: databaseUrl,
+      applicationName: "howdah worker health",
+    });
+    stack.defer(() => health.close());
     const { messaging, close } = createMessaging(messagingConfig(config));
     stack.defer(() => close());
 
@@ -58,6 +82,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const drained = new AbortController();
     const workerId = randomUUID();
     const events = new EventEmitter();
+    watchJobs(registry, events, logger);
+    const isListening = watchListen(registry, events, 2);
     const batches = new Set<number>();
     const heartbeat = await startHeartbeat({ pool, workerId, batches, events, logger });
     stack.defer(() => heartbeat.stop());
@@ -73,6 +99,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         logger,
         workerId,
         batches,
+        countPushes: createPushCounter(registry),
         isFresh: heartbeat.isFresh,
         stopping: stopping.signal,
         drained: drained.signal,
@@ -118,12 +145,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       setTimeout(() => drained.abort(), patience).unref();
     });
 
-    const ops = await serveOps({
-      host: config.worker.host,
-      port: config.worker.opsPort,
-      ready: () => databaseFault(pool),
-    });
-    stack.defer(() => ops.close());
+    missing = async () => {
+      const fault = await health.missing();
+      if (fault !== undefined) return fault;
+      if (!heartbeat.isFresh()) return "its heartbeat is overdue";
+      return isListening() ? undefined : "LISTEN does not stand: it hears of jobs late";
+    };
+    // First of all others: who asks is told before anything is closed.
     stack.defer(() => ops.drain());
 
     const disposables = stack.move();
@@ -147,13 +175,4 @@ function messagingConfig(config: Config): Parameters<typeof createMessaging>[0] 
   return production
     ? { kind: "google" }
     : { kind: "emulator", host: `127.0.0.1:${fcmEmulatorPort}` };
-}
-
-async function databaseFault(pool: ReturnType<typeof createPool>): Promise<string | undefined> {
-  try {
-    await pool.query("select 1");
-    return undefined;
-  } catch {
-    return "the database is not reachable";
-  }
 }

@@ -71,6 +71,11 @@ describe("API_PROCESSES=2", () => {
     expect((await fetch(`${opsUrl}/ready`)).status).toBe(200);
     const metrics = await (await fetch(`${opsUrl}/metrics`)).text();
     expect(metrics).toMatch(/^process_cpu_user_seconds_total /m);
+    expect(metrics).toMatch(
+      /^howdah_graphql_request_duration_seconds_count{operation="unnamed"} 10$/m,
+    );
+    expect(metrics).toMatch(/^howdah_ready 1$/m);
+    expect(metrics).toMatch(/^howdah_listen_connected 1$/m);
   });
 
   it("replaces one that dies, and says so; the other goes on meanwhile", async () => {

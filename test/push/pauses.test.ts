@@ -111,7 +111,7 @@ describe("a pause", () => {
       output: "There is no such pause.\n",
     });
     expect(await howdah("breaker:decide", "x")).toEqual({
-      code: 1,
+      code: 2,
       output: "Which circuit breaker? Give its id.\n",
     });
   });

@@ -1,0 +1,126 @@
+import { parseArgs } from "node:util";
+import pg from "pg";
+import { ConfigError, loadConfig } from "../src/config.ts";
+import { openConnections } from "../src/database/connections.ts";
+import { startFault } from "../src/processes/run.ts";
+import { CHORES } from "./chores.ts";
+import {
+  type Answer,
+  type Command,
+  type CommandContext,
+  CommandError,
+  UsageError,
+} from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { helpFor, overview } from "./help.ts";
+import { LintError } from "./lint.ts";
+import { createProgress } from "./progress.ts";
+
+/** `npm run howdah -- COMMAND`. */
+export async function main(): Promise<void> {
+  const [name, ...rest] = process.argv.slice(2);
+  if (name === undefined || name === "--help" || name === "help" || name === "-h") {
+    console.log(overview({ ...COMMANDS, ...CHORES }));
+    return;
+  }
+  const chore = Object.hasOwn(CHORES, name) ? CHORES[name] : undefined;
+  if (chore) {
+    process.exitCode = await doChore(chore, rest);
+    return;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    console.error(`There is no command ${name}.\n\n${overview({ ...COMMANDS, ...CHORES })}`);
+    process.exitCode = 2;
+    return;
+  }
+  try {
+    const { args, options } = parse(command, rest);
+    if (options.help) {
+      console.log(helpFor(name, command));
+      return;
+    }
+    const answer = await answerOf(command, args, options);
+    print(answer, options.json === true);
+  } catch (error) {
+    if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function doChore({ usage, summary, run }: (typeof CHORES)[string], args: string[]) {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(`npm run howdah -- ${usage}\n\n${summary}`);
+    return 0;
+  }
+  try {
+    return await run(args);
+  } catch (error) {
+    if (!(error instanceof LintError || error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    return 1;
+  }
+}
+
+function parse(command: Command, rest: string[]) {
+  const options = Object.entries(command.options ?? {}).map(([option, { value, isRepeated }]) => [
+    option,
+    { type: value ? "string" : "boolean", multiple: isRepeated ?? false },
+  ]);
+  try {
+    const { positionals, values } = parseArgs({
+      args: rest,
+      allowPositionals: true,
+      options: {
+        ...Object.fromEntries(options),
+        json: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    const given = values as CommandContext["options"];
+    if (positionals.length > command.args && !given.help) {
+      throw new UsageError(`"${positionals[command.args]}" is one argument too many.`);
+    }
+    return { args: positionals, options: given };
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+}
+
+async function answerOf(
+  command: Command,
+  args: string[],
+  options: CommandContext["options"],
+): Promise<Answer> {
+  const config = loadConfig("howdah", process.env);
+  await using stack = new AsyncDisposableStack();
+  try {
+    const connections = await openConnections(config);
+    stack.defer(() => connections.stop());
+    const database = new pg.Client({ connectionString: connections.ownerUrl });
+    await database.connect();
+    stack.defer(() => database.end());
+    const progress = createProgress();
+    stack.defer(() => progress.end());
+    return await command.run({ database, config, args, options, progress: progress.say });
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    // What SQL refuses on purpose speaks to people already.
+    const { code, message } = error as { code?: string; message: string };
+    if (code?.startsWith("HW")) throw new CommandError(message, { cause: error });
+    throw new CommandError(startFault(error, config), { cause: error });
+  }
+}
+
+function print({ json, text, warning }: Answer, isJson: boolean): void {
+  if (isJson) console.log(JSON.stringify(json, null, 2));
+  else {
+    for (const part of text) {
+      if (typeof part === "string") console.log(part);
+      else console.table(part);
+    }
+  }
+  if (warning) console.error(warning);
+}

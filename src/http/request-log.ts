@@ -1,0 +1,76 @@
+import type { Request, RequestHandler, Response } from "express";
+import type { Logger } from "pino";
+import type { ApiMetrics } from "../metrics/api-metrics.ts";
+import { inRequest, newRequestScope, type RequestScope } from "../request-scope.ts";
+
+/**
+ * One line for each request, and its metrics. The id of a proxy that is believed (TRUST_PROXY) is
+ * kept, so that its log and ours are one.
+ */
+export function logRequests(options: {
+  logger: Logger;
+  metrics: ApiMetrics;
+  trustProxy: number | false;
+}): RequestHandler {
+  const { logger, metrics, trustProxy } = options;
+  return (request, response, next) => {
+    const began = performance.now();
+    const scope = newRequestScope(trustProxy ? givenId(request) : undefined);
+    response.setHeader("X-Request-Id", scope.id);
+    response.once("close", () => {
+      const duration = performance.now() - began;
+      metrics.observe(scope, duration / 1000);
+      logRequest(logger, scope, {
+        method: request.method,
+        path: routeOf(request, response),
+        status: response.statusCode,
+        duration,
+        ...(response.writableFinished ? {} : { aborted: true }),
+      });
+    });
+    request.scope = scope;
+    inRequest(scope, next);
+  };
+}
+
+export function logRequest(
+  logger: Logger,
+  scope: RequestScope,
+  how: { duration: number; status?: number; [field: string]: unknown },
+): void {
+  const { id, operation, userId, sessionId, poolWait, codes } = scope;
+  const level = (how.status ?? 200) >= 500 ? "warn" : "info";
+  if (!logger.isLevelEnabled(level)) return;
+  logger[level](
+    {
+      id,
+      ...how,
+      ...(operation === undefined ? {} : { operation: operation === "" ? "unnamed" : operation }),
+      userId,
+      sessionId,
+      duration: tenths(how.duration),
+      poolWait: tenths(poolWait),
+      ...(codes.length > 0 ? { errors: codes.slice(0, 10) } : {}),
+    },
+    "request",
+  );
+}
+
+function tenths(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10;
+}
+
+/** No query string, and of a path its pattern alone: what is variable in it may be a code. */
+function routeOf(request: Request, response: Response): string {
+  if (request.route) return `${request.baseUrl}${request.route.path}`;
+  const [path = ""] = request.originalUrl.split("?");
+  return KNOWN_PATHS.has(path) || response.statusCode < 400 ? path.slice(0, 100) : "unknown";
+}
+
+/** What grafserv serves has no route of Express's. */
+const KNOWN_PATHS = new Set(["/graphql", "/graphiql"]);
+
+function givenId(request: Request): string | undefined {
+  const id = request.get("x-request-id");
+  return id !== undefined && /^[\w.:-]{8,128}$/.test(id) ? id : undefined;
+}

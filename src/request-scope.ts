@@ -1,0 +1,43 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
+import type { ErrorCode } from "./errors.ts";
+
+/** What is known of a request while it is answered: for its line in the log and for the metrics. */
+export interface RequestScope {
+  /** The same in the log, in `X-Request-Id`, as `errorId`, and as `requestId` in the jobs that it caused. */
+  readonly id: string;
+  /**
+   * Name of the operation, "" where it has none; null until it has been read and found valid, and
+   * undefined where this is no GraphQL.
+   */
+  operation: string | null | undefined;
+  userId: number | undefined;
+  sessionId: number | undefined;
+  /** Milliseconds that it waited for a connection of the pool. */
+  poolWait: number;
+  /** Codes of the errors that it was answered with. */
+  codes: ErrorCode[];
+}
+
+const storage = new AsyncLocalStorage<RequestScope>();
+
+export function newRequestScope(id: string = randomUUID()): RequestScope {
+  return {
+    id,
+    operation: undefined,
+    userId: undefined,
+    sessionId: undefined,
+    poolWait: 0,
+    codes: [],
+  };
+}
+
+/** Runs what belongs to a request; all that it awaits belongs to it as well. */
+export function inRequest<T>(scope: RequestScope, run: () => T): T {
+  return storage.run(scope, run);
+}
+
+/** The request that this is done for, if any. */
+export function currentRequest(): RequestScope | undefined {
+  return storage.getStore();
+}

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+import { RETURN_URL, signInWith } from "../support/browser.ts";
+import { howdah } from "../support/howdah.ts";
+import { type FakeGoogle, startGoogle } from "../support/providers.ts";
+
+let api: TestApi;
+let google: FakeGoogle;
+beforeAll(async () => {
+  google = await startGoogle();
+  api = await startTestApi({
+    environment: { ...google.environment, ALLOWED_REDIRECTS: RETURN_URL },
+  });
+});
+afterAll(async () => {
+  await api.stop();
+  await google.stop();
+});
+
+const logIn = (identifier: string, password = PASSWORD) =>
+  api.graphql(
+    `mutation ($input: LogInInput!) { logIn(input: $input) { tokens { accessToken refreshToken } } }`,
+    { variables: { input: { identifier, password } } },
+  );
+
+it("a disabled user has no session, gets no push, and is answered like one with a wrong password", async () => {
+  const { owner, ownerUrl } = api.database;
+  const { userId, email, token, refreshToken } = await api.signUp();
+  await api.graphql(
+    'mutation { registerDevice(input: {token: "their-phone", deviceType: IOS}) { deviceToken { id } } }',
+    { token },
+  );
+  expect(await howdah(ownerUrl, "user:disable", email, "--reason", "chargeback")).toEqual({
+    code: 0,
+    output: `User ${userId} is disabled.`,
+  });
+  expect((await howdah(ownerUrl, "user:disable", email)).output).toBe(
+    `User ${userId} was disabled already.`,
+  );
+
+  const refused = await api.graphql("{ me { id } }", { token });
+  expect(refused.status).toBe(401);
+  expect(refused.errors[0]?.extensions.code).toBe("SESSION_REVOKED");
+  const refreshed = await api.graphql(
+    `mutation { refreshTokens(input: {refreshToken: "${refreshToken}"}) { tokens { userId } } }`,
+  );
+  expect(refreshed.errors[0]?.extensions.code).toBe("SESSION_REVOKED");
+
+  const right = await logIn(email);
+  const wrong = await logIn(email, "wrong password");
+  expect(right.errors[0]?.extensions.code).toBe("UNAUTHENTICATED");
+  expect(right.errors).toEqual(wrong.errors);
+  expect(right.data).toEqual(wrong.data);
+
+  const { rows: devices } = await owner.query(
+    "select disabled_reason from app_public.device_tokens where user_id = $1",
+    [userId],
+  );
+  expect(devices).toEqual([{ disabled_reason: "logged_out" }]);
+  await expect(
+    owner.query("insert into app_public.sessions (user_id) values ($1)", [userId]),
+  ).rejects.toMatchObject({ code: "HWFBD" });
+
+  expect((await howdah(ownerUrl, "user:show", email)).output).toContain("chargeback");
+  expect(await howdah(ownerUrl, "user:enable", String(userId))).toEqual({
+    code: 0,
+    output: `User ${userId} is enabled.`,
+  });
+  expect((await howdah(ownerUrl, "user:enable", email)).output).toBe(
+    `User ${userId} was not disabled.`,
+  );
+  expect((await logIn(email)).data.logIn.tokens.accessToken).toBeDefined();
+  const { rows: events } = await owner.query(
+    "select kind from app_private.security_events where user_id = $1 order by id",
+    [userId],
+  );
+  expect(events.map(({ kind }) => kind)).toEqual([
+    "signed_up",
+    "account_disabled",
+    "log_in_failed",
+    "log_in_failed",
+    "account_enabled",
+    "logged_in",
+  ]);
+});
+
+it("a disabled user who comes by a provider is FORBIDDEN", async () => {
+  const { tokens } = await signInWith(api, "google");
+  await howdah(api.database.ownerUrl, "user:disable", String(tokens.userId));
+  const { tokens: none, errors } = await signInWith(api, "google");
+  expect(none).toBeUndefined();
+  expect(errors[0]).toMatchObject({
+    message: "This account is disabled.",
+    extensions: { code: "FORBIDDEN", hint: "Write to those who run this service." },
+  });
+});
