@@ -22,6 +22,7 @@ import { LiveTablesPlugin } from "./live-tables-plugin.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
+import { PushActivityPlugin } from "./push-activity-plugin.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createRequestPlugin } from "./request-plugin.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
@@ -89,6 +90,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       SendNotificationPlugin,
       UpdateMePlugin,
       InboxPlugin,
+      PushActivityPlugin,
       LiveTablesPlugin,
       constraints.plugin,
       createRequestPlugin(),

@@ -11,6 +11,7 @@ import { createPool, poolSize } from "../database/pool.ts";
 import { openLiveEvents } from "../graphql/live-events.ts";
 import { createPreset } from "../graphql/preset.ts";
 import { closeApp, createApp } from "./app.ts";
+import type { ConsoleDevelopment } from "./console-routes.ts";
 import { HowdahGrafserv } from "./grafserv.ts";
 import { listen } from "./listen.ts";
 import { type OpsServer, serveOps } from "./ops.ts";
@@ -28,6 +29,8 @@ export interface ApiOptions {
   logger: Logger;
   /** Follow the schema of the database while it changes: development. */
   watch?: boolean;
+  /** What the console shows beyond production, with `npm start` alone. */
+  development?: ConsoleDevelopment;
   /** Connections at most; a test that wants them shared sets 2. */
   poolSize?: number;
   /** One of several processes (API_PROCESSES): told what is missing, instead of an ops server of its own. */
@@ -81,7 +84,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       for (const service of pgl.getResolvedPreset().pgServices ?? []) await service.release?.();
     });
     stack.defer(() => pgl.release());
-    const app = createApp({ config, keys, ...auth, logger });
+    const app = createApp({ config, keys, ...auth, development: options.development, logger });
     const server = createServer(
       {
         requestTimeout: REQUEST_TIMEOUT,

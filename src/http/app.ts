@@ -10,6 +10,8 @@ import type { SignInFlow } from "../auth/sign-in-flow.ts";
 import type { Config } from "../config.ts";
 import { ApiError, type ErrorCode } from "../errors.ts";
 import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
+import { consoleDevelopmentRoutes } from "./console-development.ts";
+import { type ConsoleDevelopment, consoleRoutes } from "./console-routes.ts";
 import { dataDeletionRoutes } from "./data-deletion-routes.ts";
 import { signInRoutes } from "./sign-in-routes.ts";
 
@@ -19,12 +21,14 @@ export interface AppOptions {
   accessTokens: AccessTokens;
   signInFlow: SignInFlow;
   dataDeletion: DataDeletion | undefined;
+  /** With `npm start` alone. */
+  development?: ConsoleDevelopment | undefined;
   logger: Logger;
 }
 
 /** The Express app up to GraphQL, which the caller adds; then add `closeApp`. */
 export function createApp(options: AppOptions): Express {
-  const { config, keys, accessTokens, signInFlow, dataDeletion, logger } = options;
+  const { config, keys, accessTokens, signInFlow, dataDeletion, development, logger } = options;
   const app = express();
   app.disable("etag");
   app.set("trust proxy", config.api.trustProxy);
@@ -44,6 +48,15 @@ export function createApp(options: AppOptions): Express {
     app.use("/auth/facebook/data-deletion", dataDeletionRoutes({ ...config, dataDeletion }));
   }
   app.use("/auth", signInRoutes({ ...config, flow: signInFlow }));
+  if (development) {
+    const { phonesUrl } = development;
+    const { dataDirectory } = config;
+    app.use(
+      "/console/development",
+      consoleDevelopmentRoutes({ accessTokens, dataDirectory, phonesUrl }),
+    );
+  }
+  app.use("/console", consoleRoutes(development));
   app.use("/graphql", plainJson, requireGoodBearer(accessTokens));
   return app;
 }

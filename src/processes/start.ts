@@ -31,7 +31,17 @@ export function main(): Promise<void> {
     const local = emulator ? { ...config, fcmEmulatorHost: emulator.host } : config;
     // Both are waited for even where one fails: what has started must be there to be stopped.
     const [apiStart, workerStart] = await Promise.allSettled([
-      startApi({ config: local, connections, logger, watch }),
+      startApi({
+        config: local,
+        connections,
+        logger,
+        watch,
+        development: {
+          demo: { identifier: DEMO_OPERATOR, password: DEMO_PASSWORD },
+          phonesUrl: emulator?.url,
+          graphiql: config.graphiql,
+        },
+      }),
       startWorker({ config: local, databaseUrl, logger }),
     ]);
     for (const started of [workerStart, apiStart]) {
@@ -72,6 +82,7 @@ function announce(
   const lines: [string, string][] = [
     ["API", `${url}/graphql`],
     ...(config.graphiql ? ([["GraphiQL", `${url}/graphiql`]] as [string, string][]) : []),
+    ["Console", `${url}/console`],
     ["Ops", `${ops.api}/ready, ${ops.worker}/ready`],
     ...(emulator ? ([["Phones", `${emulator.url}/phones`]] as [string, string][]) : []),
     ["Mails, SMS", `${join(config.dataDirectory, "mail")}, ${join(config.dataDirectory, "sms")}`],

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { loadConfig } from "../../src/config.ts";
 import { startApi } from "../../src/http/api-server.ts";
+import type { ConsoleDevelopment } from "../../src/http/console-routes.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 
 export interface GraphQLAnswer {
@@ -52,6 +53,8 @@ export async function startTestApi(
     poolSize?: number;
     acquireTimeout?: number;
     logger?: Logger;
+    /** As `npm start` has it. */
+    development?: ConsoleDevelopment;
     /** Of another instance, which drops it in the end. */
     database?: TestDatabase;
   } = {},
@@ -74,6 +77,7 @@ export async function startTestApi(
       superuserUrl: undefined,
     },
     logger: options.logger ?? pino({ level: "silent" }),
+    ...(options.development ? { development: options.development } : {}),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     // What is not about an exhausted pool is not to meet it on a machine that stands still for 2 s.
     acquireTimeout: options.acquireTimeout ?? 30_000,

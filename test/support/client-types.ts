@@ -4,11 +4,11 @@ import * as documentNodes from "@graphql-codegen/typed-document-node";
 import * as operations from "@graphql-codegen/typescript-operations";
 import { parse } from "graphql";
 
-/** The types of examples/client, as GraphQL Code Generator makes them of a schema. */
-export async function clientTypes(schema: string): Promise<string> {
-  const document = parse(await readFile("examples/client/operations.graphql", "utf8"));
+/** The types of a folder's operations.graphql, as GraphQL Code Generator makes them of a schema. */
+export async function clientTypes(schema: string, folder: string): Promise<string> {
+  const document = parse(await readFile(`${folder}/operations.graphql`, "utf8"));
   const code = await codegen({
-    filename: "examples/client/generated.ts",
+    filename: `${folder}/generated.ts`,
     schema: parse(schema),
     documents: [{ location: "operations.graphql", document }],
     config: {

@@ -1,0 +1,40 @@
+import { ExplainDocument } from "../graphql/generated.ts";
+import { useLiveQuery } from "../graphql/use-live-query.ts";
+import { TextBox } from "../ui/fields.tsx";
+import { Section } from "../ui/page.tsx";
+import { Failure, Loading } from "../ui/states.tsx";
+import { useAddress } from "../ui/use-address.ts";
+
+/** "Why did notification 7 not reach them?", in one sentence. */
+export function Explain({ userId }: { userId: number }) {
+  const [number, setNumber] = useAddress("notification");
+  const isNumber = /^[1-9]\d{0,8}$/.test(number);
+  return (
+    <Section title="Did it reach them?">
+      <div className="explain">
+        <TextBox
+          label="Notification, by number"
+          inputMode="numeric"
+          value={number}
+          onChange={setNumber}
+          error={number !== "" && !isNumber ? "A number, such as 7." : undefined}
+        />
+        <div role="status" className="explanation">
+          {isNumber ? (
+            <Sentence notificationId={Number(number)} userId={userId} />
+          ) : (
+            <p className="muted">
+              Give the number of a notification, and it is said in a sentence.
+            </p>
+          )}
+        </div>
+      </div>
+    </Section>
+  );
+}
+
+function Sentence(ids: { notificationId: number; userId: number }) {
+  const { data, problem } = useLiveQuery(ExplainDocument, ids);
+  if (data) return <p className="sentence">{data.explainDelivery}</p>;
+  return problem ? <Failure problem={problem} /> : <Loading />;
+}
