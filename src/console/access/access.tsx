@@ -4,6 +4,7 @@ import { AccessRulesDocument, type AccessRulesQuery } from "../graphql/generated
 import { type Problem, toProblem } from "../graphql/problem.ts";
 import { Page } from "../ui/page.tsx";
 import { Failure, Loading } from "../ui/states.tsx";
+import { TableBox } from "../ui/table-box.tsx";
 
 type Rule = NonNullable<NonNullable<AccessRulesQuery["accessRules"]>["nodes"][number]>;
 
@@ -13,6 +14,7 @@ const COMMANDS = ["select", "insert", "update", "delete"];
 /** Who may do what, as PostgreSQL's own catalogue says. */
 export default function Access() {
   const { rules, problem } = useRules();
+  const [chosen, setChosen] = useState<Rule>();
   const tables = [...new Set(rules?.map(({ tableName }) => tableName as string))];
   const find = (table: string, role: string, command: string) =>
     rules?.find((r) => r.tableName === table && r.role === role && r.command === command);
@@ -30,15 +32,21 @@ export default function Access() {
               <span className="mark" data-access="all" aria-hidden="true" /> every row
             </li>
             <li>
-              <span className="mark" data-access="some" aria-hidden="true" /> some rows: hover, or
-              focus, for the rule
+              <span className="mark" data-access="some" aria-hidden="true" /> some rows: press it
+              for the rule
             </li>
             <li>
               <span className="mark" data-access="none" aria-hidden="true" /> none
             </li>
           </ul>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: who has no mouse scrolls by keys */}
-          <section className="table-box" aria-label="Access matrix" tabIndex={0}>
+          <p className="rule" role="status">
+            {chosen ? (
+              <code>{inWords(chosen)}</code>
+            ) : (
+              <span className="muted">Press a mark to read its rule.</span>
+            )}
+          </p>
+          <TableBox label="Access matrix">
             <table className="matrix">
               <thead>
                 <tr>
@@ -67,35 +75,60 @@ export default function Access() {
                     <th scope="row">{table}</th>
                     {ROLES.flatMap((role) =>
                       COMMANDS.map((command) => (
-                        <Cell key={`${role} ${command}`} rule={find(table, role, command)} />
+                        <Cell
+                          key={`${role} ${command}`}
+                          rule={find(table, role, command)}
+                          chosen={chosen}
+                          onChoose={setChosen}
+                        />
                       )),
                     )}
                   </tr>
                 ))}
               </tbody>
             </table>
-          </section>
+          </TableBox>
         </>
       )}
     </Page>
   );
 }
 
-function Cell({ rule }: { rule: Rule | undefined }) {
+function Cell(props: {
+  rule: Rule | undefined;
+  chosen: Rule | undefined;
+  onChoose: (rule: Rule) => void;
+}) {
+  const { rule, chosen, onChoose } = props;
   const access = !rule?.isGranted ? "none" : rule.rule === null ? "all" : "some";
-  const words = [
-    { none: "no", some: "some rows", all: "every row" }[access],
-    access === "some" ? rule?.rule : null,
-    access !== "none" && rule?.columns ? `columns: ${rule.columns.join(", ")}` : null,
-  ]
-    .filter(Boolean)
-    .join("\n");
+  const mark = <span className="mark" data-access={access} aria-hidden="true" />;
+  if (!rule || access === "none") {
+    return (
+      <td>
+        {mark}
+        <span className="hidden">no</span>
+      </td>
+    );
+  }
   return (
-    <td title={words}>
-      <span className="mark" data-access={access} aria-hidden="true" />
-      <span className="hidden">{words}</span>
+    <td title={inWords(rule)}>
+      <button
+        type="button"
+        className="mark-button"
+        aria-pressed={chosen === rule}
+        aria-label={`${access === "all" ? "every row" : "some rows"}: ${rule.role} may ${rule.command} ${rule.tableName}`}
+        onClick={() => onChoose(rule)}
+      >
+        {mark}
+      </button>
     </td>
   );
+}
+
+function inWords({ role, command, tableName, columns, rule }: Rule): string {
+  const rows = rule === null ? "every row" : `the rows where ${rule}`;
+  const of = columns ? ` (${columns.join(", ")})` : "";
+  return `${role} may ${command} ${tableName}${of}: ${rows}`;
 }
 
 function useRules() {

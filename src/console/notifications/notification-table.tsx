@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 import { Link } from "wouter";
 import type { NotificationRowFragment } from "../graphql/generated.ts";
 import { Status } from "../ui/status.tsx";
+import { TableBox } from "../ui/table-box.tsx";
 import { When } from "../ui/when.tsx";
 
 /** Notifications in rows; `more` adds a column. */
@@ -11,7 +12,7 @@ export function NotificationTable<T extends NotificationRowFragment>(props: {
 }) {
   const { rows, more } = props;
   return (
-    <div className="table-box">
+    <TableBox label="Notifications">
       <table>
         <thead>
           <tr>
@@ -43,7 +44,7 @@ export function NotificationTable<T extends NotificationRowFragment>(props: {
           ))}
         </tbody>
       </table>
-    </div>
+    </TableBox>
   );
 }
 

@@ -1,23 +1,25 @@
 import type { ReactNode } from "react";
 import { Nothing } from "../ui/states.tsx";
+import { TableBox } from "../ui/table-box.tsx";
 
 /** A plain table. */
 export function Rows<T extends { id: number | string | null }>(props: {
+  title: string;
   head: string[];
   rows: T[];
   cells: (row: T) => ReactNode[];
   empty: string;
 }) {
-  const { head, rows, cells, empty } = props;
+  const { title, head, rows, cells, empty } = props;
   if (rows.length === 0) return <Nothing title={empty} />;
   return (
-    <div className="table-box">
+    <TableBox label={title}>
       <table>
         <thead>
           <tr>
-            {head.map((title) => (
-              <th scope="col" key={title}>
-                {title}
+            {head.map((name) => (
+              <th scope="col" key={name}>
+                {name}
               </th>
             ))}
           </tr>
@@ -34,6 +36,6 @@ export function Rows<T extends { id: number | string | null }>(props: {
           ))}
         </tbody>
       </table>
-    </div>
+    </TableBox>
   );
 }

@@ -51,6 +51,7 @@ export default function User({ id }: { id: number }) {
               <Explain userId={user.id} />
               <Section title="Devices">
                 <Rows
+                  title="Devices"
                   head={["Device", "Registered", "Last seen", "State"]}
                   rows={user.deviceTokens.nodes.filter((row) => row !== null)}
                   cells={(device) => [
@@ -72,6 +73,7 @@ export default function User({ id }: { id: number }) {
               </Section>
               <Section title="Deliveries">
                 <Rows
+                  title="Deliveries"
                   head={["Notification", "Device", "Outcome", "FCM’s answer", "When"]}
                   rows={user.notificationDeliveries.nodes.filter((row) => row !== null)}
                   cells={(delivery) => [
@@ -90,6 +92,7 @@ export default function User({ id }: { id: number }) {
               </Section>
               <Section title="Sessions">
                 <Rows
+                  title="Sessions"
                   head={["Client", "Address", "Last used", "State"]}
                   rows={user.sessions.nodes.filter((row) => row !== null)}
                   cells={(session) => [
@@ -103,6 +106,7 @@ export default function User({ id }: { id: number }) {
               </Section>
               <Section title="Security events">
                 <Rows
+                  title="Security events"
                   head={["What happened", "Address", "Client", "When"]}
                   rows={user.securityEvents.nodes.filter((row) => row !== null)}
                   cells={(event) => [

@@ -6,6 +6,7 @@ import { SearchBox } from "../ui/fields.tsx";
 import { Page } from "../ui/page.tsx";
 import { Pager } from "../ui/pager.tsx";
 import { Answered, Nothing } from "../ui/states.tsx";
+import { TableBox } from "../ui/table-box.tsx";
 import { useAddress } from "../ui/use-address.ts";
 import { When } from "../ui/when.tsx";
 
@@ -40,7 +41,7 @@ export default function Users() {
                   Search by number, or by the beginning of an e-mail address or phone number.
                 </Nothing>
               ) : (
-                <div className="table-box">
+                <TableBox label="Users">
                   <table>
                     <thead>
                       <tr>
@@ -69,7 +70,7 @@ export default function Users() {
                       ))}
                     </tbody>
                   </table>
-                </div>
+                </TableBox>
               )}
               <Pager
                 page={Number(page || 0)}
