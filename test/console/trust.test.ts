@@ -135,6 +135,10 @@ describe.skipIf(chromiumPath === undefined)("who is not to get into the console"
           `${url?.replace("http", "ws")}/graphql`,
           "graphql-transport-ws",
         );
+        const socketOutcome = new Promise((resolve) => {
+          socket.onopen = () => resolve("open");
+          socket.onerror = () => resolve("refused");
+        });
         return {
           graphql: await tried("/graphql", {
             method: "POST",
@@ -142,10 +146,7 @@ describe.skipIf(chromiumPath === undefined)("who is not to get into the console"
             body: '{"query":"{ me { id } }"}',
           }),
           mails: await tried("/console/development/mails", { headers }),
-          socket: await new Promise((resolve) => {
-            socket.onopen = () => resolve("open");
-            socket.onerror = () => resolve("refused");
-          }),
+          socket: await socketOutcome,
         };
       },
       [used.api.url, used.operator.token],
