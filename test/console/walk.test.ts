@@ -41,4 +41,30 @@ describe.skipIf(chromiumPath === undefined)("an operator in a browser", () => {
     await page.getByRole("link", { name: "On its way" }).waitFor();
     expect(faults).toEqual([]);
   });
+
+  it("where `npm start` shows it, is the demo operator with one click", async () => {
+    const { page, faults } = await used.open("/compose");
+    await page.getByRole("button", { name: "Log in as the demo operator" }).click();
+    await page.getByRole("heading", { name: "Compose" }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  it("reads a captured mail as text and rendered, in a frame that may do nothing", async () => {
+    const account = await used.api.signUp();
+    await used.api.graphql(
+      "mutation { requestEmailVerification(input: {}) { clientMutationId } }",
+      {
+        token: account.token,
+      },
+    );
+    const { page, faults } = await used.openAsOperator("/messages");
+    await page.getByText(`To ${account.email}`).first().waitFor({ timeout: 15_000 });
+    const mail = page.getByRole("listitem").filter({ hasText: account.email }).first();
+    await mail.getByText("Hello Person,").waitFor();
+    await mail.getByRole("tab", { name: "Rendered" }).click();
+    const frame = mail.locator("iframe");
+    expect(await frame.getAttribute("sandbox")).toBe("");
+    await frame.contentFrame().getByText("Hello Person,").waitFor();
+    expect(faults).toEqual([]);
+  });
 });

@@ -27,7 +27,7 @@ export interface TestApi {
   /** Signs up and returns what a client would keep. */
   signUp(email?: string): Promise<Account>;
   /** The same for an operator. */
-  signUpOperator(): Promise<Account>;
+  signUpOperator(email?: string): Promise<Account>;
   stop(): Promise<void>;
 }
 
@@ -117,8 +117,8 @@ export async function startTestApi(
     database,
     graphql,
     signUp,
-    async signUpOperator() {
-      const account = await signUp();
+    async signUpOperator(email) {
+      const account = await signUp(email);
       await database.owner.query("insert into app_private.operators (user_id) values ($1)", [
         account.userId,
       ]);

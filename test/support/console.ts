@@ -33,13 +33,13 @@ export function startTestConsole(): TestConsole {
     used.database = await createTestDatabase();
     used.worker = await startTestWorker(used.database);
     const environment = { DATA_DIR: used.worker.dataDirectory };
-    const demo = { identifier: "", password: PASSWORD };
+    const demo = { identifier: "operator@example.com", password: PASSWORD };
     used.api = await startTestApi({
       database: used.database,
       environment,
       development: { demo, phonesUrl: used.worker.emulator.url, graphiql: true },
     });
-    used.operator = await used.api.signUpOperator();
+    used.operator = await used.api.signUpOperator(demo.identifier);
     used.pushes = createPushes(used.database);
     used.browser = await openChromium();
   }, 60_000);
