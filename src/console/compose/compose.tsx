@@ -95,13 +95,13 @@ export default function Compose() {
               isDisabled={!isCounted || isBusy}
               onConfirm={() => void ask(false)}
             >
-              It goes to {counted(reach?.recipients, "person").replace("persons", "people")} on{" "}
+              It goes to {counted(reach?.recipients, "person", "people")} on{" "}
               {counted(reach?.devices, "device")}.
             </Confirm>
           </div>
           <p role="status" className="reach">
             {isCounted && reach
-              ? `Reaches ${counted(reach.recipients, "person").replace("persons", "people")} on ${counted(reach.devices, "device")}.`
+              ? `Reaches ${counted(reach.recipients, "person", "people")} on ${counted(reach.devices, "device")}.`
               : "Count first, then send."}
           </p>
         </Form>

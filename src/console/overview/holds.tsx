@@ -54,9 +54,7 @@ export function Holds({ data, onChanged }: { data: OverviewQuery; onChanged: () 
           breaker && (
             <div key={breaker.id} className="hold">
               <p>
-                <strong>
-                  {counted(breaker.deliveries, "delivery").replace("deliverys", "deliveries")} held.
-                </strong>{" "}
+                <strong>{counted(breaker.deliveries, "delivery", "deliveries")} held.</strong>{" "}
                 Suspiciously many {platform(breaker.deviceType)} addresses seemed dead at{" "}
                 <When at={breaker.createdAt} />. Are they?
               </p>

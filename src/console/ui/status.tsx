@@ -41,5 +41,8 @@ export const platform = (deviceType: string): string => PLATFORMS[deviceType] ??
 const numbers = new Intl.NumberFormat();
 export const count = (value: number | null | undefined): string => numbers.format(value ?? 0);
 /** "1 device", "2 devices". */
-export const counted = (value: number | null | undefined, thing: string): string =>
-  `${count(value)} ${thing}${value === 1 ? "" : "s"}`;
+export const counted = (
+  value: number | null | undefined,
+  thing: string,
+  things = `${thing}s`,
+): string => `${count(value)} ${value === 1 ? thing : things}`;
