@@ -1,3 +1,4 @@
+import { useEffect, useState } from "react";
 import {
   CancelNotificationDocument,
   NotificationDocument,
@@ -15,14 +16,20 @@ import { Ledger } from "./ledger.tsx";
 import { headline } from "./notification-table.tsx";
 import { Progress } from "./progress.tsx";
 
+/** How often the progress is looked at, milliseconds. */
+const WHILE_SENDING = 1000;
+
 type Shown = NonNullable<NotificationQuery["notification"]>;
 
 /** What became of one notification, down to each device. */
 export default function Notification({ id }: { id: number }) {
   const isNumber = Number.isInteger(id) && id > 0 && id < 2 ** 31;
-  const answer = useLiveQuery(NotificationDocument, { id: isNumber ? id : 0 });
+  const [isSending, setSending] = useState(false);
+  const every = isSending ? WHILE_SENDING : undefined;
+  const answer = useLiveQuery(NotificationDocument, { id: isNumber ? id : 0 }, { every });
   const { data } = answer;
   const shown = data?.notification;
+  useEffect(() => setSending(shown?.status === "SENDING"), [shown?.status]);
   if (data && !shown) {
     return (
       <Page title={`Notification ${isNumber ? id : ""}`}>
