@@ -6,12 +6,11 @@ import * as operations from "@graphql-codegen/typescript-operations";
 import { parse } from "graphql";
 import config from "../examples/client/codegen.ts";
 
-/** The types of examples/client, as GraphQL Code Generator makes them of a schema. */
-export async function clientTypes(schema: string, root = "."): Promise<string> {
-  const path = join(root, "examples/client/operations.graphql");
-  const document = parse(await readFile(path, "utf8"));
+/** The types of a folder's operations.graphql, as GraphQL Code Generator makes them of a schema. */
+export async function clientTypes(schema: string, folder: string): Promise<string> {
+  const document = parse(await readFile(join(folder, "operations.graphql"), "utf8"));
   const code = await codegen({
-    filename: "examples/client/generated.ts",
+    filename: `${folder}/generated.ts`,
     schema: parse(schema),
     documents: [{ location: "operations.graphql", document }],
     config: config.generates["generated.ts"].config,

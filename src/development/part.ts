@@ -5,6 +5,7 @@ import { openConnections } from "../database/connections.ts";
 import { schemaText } from "../graphql/schema-text.ts";
 import { type ApiServer, startApi } from "../http/api-server.ts";
 import { runProcess } from "../processes/run.ts";
+import { consoleDevelopment } from "../processes/welcome.ts";
 import { startWorker } from "../tasks/worker.ts";
 import { collect } from "./collect.ts";
 import type { PartMessage, PartName } from "./parts.ts";
@@ -26,7 +27,12 @@ function runApi(): Promise<void> {
     const connections = await openConnections(config);
     let api: ApiServer;
     try {
-      api = await startApi({ config, connections, logger });
+      api = await startApi({
+        config,
+        connections,
+        logger,
+        development: consoleDevelopment(config),
+      });
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       if (code !== undefined && SYSTEM_FAULT.test(code)) throw error;

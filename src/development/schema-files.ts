@@ -11,7 +11,7 @@ export async function writeSchemaFiles(root: string, schema: string): Promise<st
   await writeIfNew(join(root, "schema.graphql"), schema);
   if (!existsSync(join(root, "examples/client/operations.graphql"))) return undefined;
   try {
-    const types = await clientTypes(schema, root);
+    const types = await clientTypes(schema, join(root, "examples/client"));
     await writeIfNew(join(root, "examples/client/generated.ts"), types);
     return undefined;
   } catch (error) {

@@ -13,6 +13,7 @@ import { LiveTablesPlugin } from "./live-tables-plugin.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
+import { PushActivityPlugin } from "./push-activity-plugin.ts";
 import { SendNotificationPlugin } from "./send-notification-plugin.ts";
 import { SignInPlugin } from "./sign-in-plugin.ts";
 import { UpdateMePlugin } from "./update-me-plugin.ts";
@@ -35,6 +36,7 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
     SendNotificationPlugin,
     UpdateMePlugin,
     InboxPlugin,
+    PushActivityPlugin,
     LiveTablesPlugin,
   ],
   disablePlugins: LEFT_OUT,

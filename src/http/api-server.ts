@@ -16,6 +16,7 @@ import { createPreset } from "../graphql/preset.ts";
 import { createApiMetrics, watchApi, watchPool } from "../metrics/api-metrics.ts";
 import { countLogIns } from "../metrics/log-ins.ts";
 import { closeApp, createApp } from "./app.ts";
+import type { ConsoleDevelopment } from "./console-routes.ts";
 import { HowdahGrafserv } from "./grafserv.ts";
 import { listen } from "./listen.ts";
 import { type ApiState, serveState } from "./state.ts";
@@ -33,6 +34,8 @@ export interface ApiOptions {
   config: Config;
   connections: Pick<Connections, "authenticatorUrl" | "listenUrl">;
   logger: Logger;
+  /** What the console shows beyond production, with `npm start` and `npm run dev` alone. */
+  development?: ConsoleDevelopment;
   /** Connections at most; a test that wants them shared sets 2. */
   poolSize?: number;
   /** One of several processes (API_PROCESSES): told what is missing, instead of an ops server of its own. */
@@ -105,7 +108,14 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       for (const service of pgl.getResolvedPreset().pgServices ?? []) await service.release?.();
     });
     stack.defer(() => pgl.release());
-    const app = createApp({ config, keys, ...auth, logger, metrics });
+    const app = createApp({
+      config,
+      keys,
+      ...auth,
+      development: options.development,
+      logger,
+      metrics,
+    });
     const server = createServer(
       {
         requestTimeout: REQUEST_TIMEOUT,

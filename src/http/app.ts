@@ -12,6 +12,8 @@ import { ApiError, type ErrorCode } from "../errors.ts";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { currentRequest } from "../request-scope.ts";
 import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
+import { consoleDevelopmentRoutes } from "./console-development.ts";
+import { type ConsoleDevelopment, consoleRoutes } from "./console-routes.ts";
 import { dataDeletionRoutes } from "./data-deletion-routes.ts";
 import { logRequests } from "./request-log.ts";
 import { signInRoutes } from "./sign-in-routes.ts";
@@ -22,13 +24,16 @@ export interface AppOptions {
   accessTokens: AccessTokens;
   signInFlow: SignInFlow;
   dataDeletion: DataDeletion | undefined;
+  /** With `npm start` alone. */
+  development?: ConsoleDevelopment | undefined;
   logger: Logger;
   metrics: ApiMetrics;
 }
 
 /** The Express app up to GraphQL, which the caller adds; then add `closeApp`. */
 export function createApp(options: AppOptions): Express {
-  const { config, keys, accessTokens, signInFlow, dataDeletion, logger, metrics } = options;
+  const { config, keys, accessTokens, signInFlow, dataDeletion, development, logger, metrics } =
+    options;
   const app = express();
   app.disable("etag");
   app.set("trust proxy", config.api.trustProxy);
@@ -44,6 +49,15 @@ export function createApp(options: AppOptions): Express {
     app.use("/auth/facebook/data-deletion", dataDeletionRoutes({ ...config, dataDeletion }));
   }
   app.use("/auth", signInRoutes({ ...config, flow: signInFlow }));
+  if (development) {
+    const { phonesUrl } = development;
+    const { dataDirectory } = config;
+    app.use(
+      "/console/development",
+      consoleDevelopmentRoutes({ accessTokens, dataDirectory, phonesUrl }),
+    );
+  }
+  app.use("/console", consoleRoutes(development));
   app.use("/graphql", plainJson, requireGoodBearer(accessTokens));
   return app;
 }

@@ -3,7 +3,7 @@ import { migrateDatabase } from "../database/migrate.ts";
 import { startApi } from "../http/api-server.ts";
 import { startWorker } from "../tasks/worker.ts";
 import { runProcess } from "./run.ts";
-import { announce, startEmulatorIfNeeded, welcome } from "./welcome.ts";
+import { announce, consoleDevelopment, startEmulatorIfNeeded, welcome } from "./welcome.ts";
 
 /** `npm start`: everything on this machine, in one process. */
 export function main(): Promise<void> {
@@ -21,7 +21,7 @@ export function main(): Promise<void> {
     const local = emulator ? { ...config, fcmEmulatorHost: emulator.host } : config;
     // Both are waited for even where one fails: what has started must be there to be stopped.
     const [apiStart, workerStart] = await Promise.allSettled([
-      startApi({ config: local, connections, logger }),
+      startApi({ config: local, connections, logger, development: consoleDevelopment(local) }),
       startWorker({ config: local, databaseUrl, logger }),
     ]);
     for (const started of [workerStart, apiStart]) {

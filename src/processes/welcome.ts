@@ -3,6 +3,7 @@ import pg from "pg";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import { DEMO_OPERATOR, DEMO_PASSWORD, DEMO_USER, seedDemo } from "../demo.ts";
+import type { ConsoleDevelopment } from "../http/console-routes.ts";
 import { type FcmEmulator, startFcmEmulator } from "../push/emulator/emulator.ts";
 
 /** How long the demo push may take, milliseconds, before its absence is said. */
@@ -14,6 +15,16 @@ export async function startEmulatorIfNeeded(config: Config): Promise<FcmEmulator
     return undefined;
   }
   return startFcmEmulator({ host: config.api.host, port: config.fcmEmulatorPort });
+}
+
+/** What the console shows of this machine. */
+export function consoleDevelopment(config: Config): ConsoleDevelopment {
+  const { fcmEmulatorHost, graphiql } = config;
+  return {
+    demo: { identifier: DEMO_OPERATOR, password: DEMO_PASSWORD },
+    phonesUrl: fcmEmulatorHost === undefined ? undefined : `http://${fcmEmulatorHost}`,
+    graphiql,
+  };
 }
 
 /** The URLs, the log-ins, and a first call to copy. */
@@ -29,6 +40,7 @@ export function announce(
   const lines: [string, string][] = [
     ["API", `${url}/graphql`],
     ...(config.graphiql ? ([["GraphiQL", `${url}/graphiql`]] as [string, string][]) : []),
+    ["Console", `${url}/console`],
     ["Ops", `${ops.api}/ready, ${ops.worker}/ready`],
     ...(emulator ? ([["Phones", `${emulator.url}/phones`]] as [string, string][]) : []),
     ["Mails, SMS", `${join(config.dataDirectory, "mail")}, ${join(config.dataDirectory, "sms")}`],

@@ -25,11 +25,14 @@ describe("schema.graphql", () => {
     await expect(schema).toMatchFileSnapshot("../../schema.graphql");
   });
 
-  it("and the types of examples/client are made of it", async () => {
-    await expect(await clientTypes(schema)).toMatchFileSnapshot(
-      "../../examples/client/generated.ts",
-    );
-  });
+  it.each(["examples/client", "src/console/graphql"])(
+    "and the types of %s are made of it",
+    async (folder) => {
+      await expect(await clientTypes(schema, folder)).toMatchFileSnapshot(
+        `../../${folder}/generated.ts`,
+      );
+    },
+  );
 
   it("breaks nothing that was released, unless CHANGELOG.md says so", async () => {
     const released = await readFile("schema.released.graphql", "utf8");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { loadConfig } from "../../src/config.ts";
 import { startApi } from "../../src/http/api-server.ts";
+import type { ConsoleDevelopment } from "../../src/http/console-routes.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 
 export interface GraphQLAnswer {
@@ -26,7 +27,7 @@ export interface TestApi {
   /** Signs up and returns what a client would keep. */
   signUp(email?: string): Promise<Account>;
   /** The same for an operator. */
-  signUpOperator(): Promise<Account>;
+  signUpOperator(email?: string): Promise<Account>;
   stop(): Promise<void>;
 }
 
@@ -53,6 +54,8 @@ export async function startTestApi(
     acquireTimeout?: number;
     timeouts?: { execution?: number; idle?: number };
     logger?: Logger;
+    /** As `npm start` has it. */
+    development?: ConsoleDevelopment;
     /** Of another instance, which drops it in the end. */
     database?: TestDatabase;
   } = {},
@@ -74,6 +77,7 @@ export async function startTestApi(
       listenUrl: database.authenticatorUrl,
     },
     logger: options.logger ?? pino({ level: "silent" }),
+    ...(options.development ? { development: options.development } : {}),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     // What is not about an exhausted pool is not to meet it on a machine that stands still for 2 s.
@@ -114,8 +118,8 @@ export async function startTestApi(
     database,
     graphql,
     signUp,
-    async signUpOperator() {
-      const account = await signUp();
+    async signUpOperator(email) {
+      const account = await signUp(email);
       await database.owner.query("insert into app_private.operators (user_id) values ($1)", [
         account.userId,
       ]);

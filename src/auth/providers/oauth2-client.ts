@@ -27,7 +27,7 @@ export function withSignal(signal: AbortSignal): openid.CustomFetch {
   return (url, options) =>
     fetch(url, {
       ...options,
-      body: options.body ?? null,
+      body: (options.body ?? null) as BodyInit | null,
       signal: options.signal ? AbortSignal.any([options.signal, signal]) : signal,
     });
 }

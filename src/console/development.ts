@@ -1,0 +1,11 @@
+/** What `npm start` writes into the page; absent everywhere else. */
+interface Development {
+  demo: { identifier: string; password: string };
+  phones: boolean;
+  graphiql: boolean;
+}
+
+const told = document.querySelector<HTMLMetaElement>('meta[name="howdah-development"]')?.content;
+
+export const development: Development | undefined =
+  told === undefined ? undefined : (JSON.parse(told) as Development);

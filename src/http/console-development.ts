@@ -1,0 +1,94 @@
+import { readdir, readFile } from "node:fs/promises";
+import { request as httpRequest } from "node:http";
+import { join } from "node:path";
+import { type RequestHandler, Router } from "express";
+import type { AccessTokens } from "../auth/access-tokens.ts";
+import { ApiError } from "../errors.ts";
+import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
+
+/** Of each kind, the newest. */
+const MAX_CAPTURED = 50;
+
+/**
+ * Under /console/development, with `npm start` alone: the emulator's phones and what was captured
+ * instead of sent. For operators, like the rest of the console.
+ */
+export function consoleDevelopmentRoutes(options: {
+  accessTokens: AccessTokens;
+  dataDirectory: string;
+  phonesUrl: string | undefined;
+}): Router {
+  const { accessTokens, dataDirectory, phonesUrl } = options;
+  const router = Router();
+  router.use(requireGoodBearer(accessTokens), operatorsOnly);
+  router.get("/mails", async (_request, response) => {
+    response.json(await captured(join(dataDirectory, "mail"), ".eml"));
+  });
+  router.get("/sms", async (_request, response) => {
+    response.json(await captured(join(dataDirectory, "sms"), ".json"));
+  });
+  if (phonesUrl !== undefined) {
+    router.get(
+      "/phones",
+      passOn(phonesUrl, () => "/phones"),
+    );
+    router.get(
+      "/events",
+      passOn(phonesUrl, () => "/events"),
+    );
+    router.get(
+      "/phones/:token",
+      passOn(phonesUrl, (token) => `/phones/${encodeURIComponent(token)}`),
+    );
+  }
+  return router;
+}
+
+const operatorsOnly: RequestHandler = (request, response, next) => {
+  if (request.identity?.settings.role === "howdah_operator") return next();
+  sendGraphQLError(response, 403, new ApiError("FORBIDDEN", "This is for operators."));
+};
+
+/** Reads from the emulator, whose port the page's Content-Security-Policy keeps it from. */
+function passOn(phonesUrl: string, path: (token: string) => string): RequestHandler {
+  return (request, response, next) => {
+    const upstream = httpRequest(
+      new URL(path(String(request.params.token ?? "")), phonesUrl),
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, {
+          "Content-Type": answer.headers["content-type"] ?? "application/json",
+          "Cache-Control": "no-store",
+        });
+        // The page is to hear that it is connected before there is anything to say.
+        response.flushHeaders();
+        answer.pipe(response);
+        answer.on("error", () => response.destroy());
+      },
+    );
+    upstream.on("error", () =>
+      response.headersSent
+        ? response.destroy()
+        : next(new ApiError("UNAVAILABLE", "The FCM emulator does not answer.")),
+    );
+    response.on("close", () => upstream.destroy());
+    upstream.end();
+  };
+}
+
+async function captured(
+  directory: string,
+  extension: string,
+): Promise<{ name: string; content: string }[]> {
+  const names = await readdir(directory).catch(() => []);
+  const newest = names
+    .filter((name) => name.endsWith(extension))
+    .sort()
+    .slice(-MAX_CAPTURED)
+    .reverse();
+  return Promise.all(
+    newest.map(async (name) => ({
+      name,
+      content: await readFile(join(directory, name), "utf8"),
+    })),
+  );
+}

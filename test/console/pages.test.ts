@@ -1,0 +1,203 @@
+import axe from "axe-core";
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { chromiumPath } from "../support/chromium.ts";
+import { logIn, startTestConsole } from "../support/console.ts";
+import { fillLedger } from "../support/ledger.ts";
+import { until } from "../support/until.ts";
+
+describe.skipIf(chromiumPath === undefined)("the pages of the console", () => {
+  const used = startTestConsole();
+  let paths: string[];
+  let notification: number;
+  let user: number;
+
+  beforeAll(async () => {
+    const filled = await fillLedger(used);
+    ({ notification } = filled);
+    user = filled.users[0] as number;
+    await used.database.owner.query(
+      "select graphile_worker.add_job('no_such_task', max_attempts := 1)",
+    );
+    await used.database.owner.query(
+      `update graphile_worker._private_jobs j set attempts = 1, last_error = 'It is broken.'
+       from graphile_worker._private_tasks t
+       where t.id = j.task_id and t.identifier = 'no_such_task'`,
+    );
+    await used.database.owner.query(
+      `insert into app_public.push_pauses (device_type, error_code, paused_until)
+       values ('ios', 'THIRD_PARTY_AUTH_ERROR', now() + interval '1 hour')`,
+    );
+    await used.database.owner.query(
+      "insert into app_public.circuit_breakers (device_type, deliveries) values ('web', 12)",
+    );
+    paths = [
+      "/",
+      "/notifications",
+      "/notifications?search=nothing-is-called-so",
+      `/notifications/${notification}`,
+      "/notifications/999999",
+      "/compose",
+      "/users",
+      `/users/${user}?notification=${notification}`,
+      "/jobs",
+      "/access",
+      "/schema",
+      "/phones",
+      "/messages",
+      "/nowhere",
+    ];
+  }, 60_000);
+
+  async function look(page: Page, path: string): Promise<void> {
+    await page.goto(`${used.api.url}/console${path}`);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    await page.locator(".loading").waitFor({ state: "detached" });
+    await page.waitForTimeout(200);
+  }
+
+  async function findings(page: Page): Promise<string[]> {
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() =>
+      // biome-ignore lint/suspicious/noExplicitAny: put there by the line above
+      (window as any).axe.run(document, {
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      }),
+    );
+    return violations.flatMap((violation: axe.Result) =>
+      violation.nodes.map((node) => `${violation.id}: ${node.html.slice(0, 160)}`),
+    );
+  }
+
+  it.each([
+    ["light, wide", { colorScheme: "light", viewport: { width: 1280, height: 800 } }],
+    ["dark, at 320 px", { colorScheme: "dark", viewport: { width: 320, height: 640 } }],
+  ] as const)(
+    "hold WCAG 2.2 AA as far as axe-core sees, and never scroll sideways: %s",
+    {
+      timeout: 120_000,
+    },
+    async (_name, options) => {
+      const { page, faults } = await used.open("/", options);
+      const found: Record<string, string[]> = {};
+      const logIn_ = await findings(page);
+      if (logIn_.length > 0) found["log in"] = logIn_;
+      await logIn(page, used.operator.email);
+      await page.getByRole("heading", { name: "Overview" }).waitFor();
+      for (const path of paths) {
+        await look(page, path);
+        const wider = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        );
+        const here = [...(await findings(page)), ...(wider > 0 ? [`${wider} px too wide`] : [])];
+        if (here.length > 0) found[path] = here;
+      }
+      expect(found).toEqual({});
+      expect(faults).toEqual([]);
+      await page.context().close();
+    },
+  );
+
+  it("are reached by their address: after log-in, after a reload, in another tab", {
+    timeout: 60_000,
+  }, async () => {
+    const path = `/users/${user}?notification=${notification}`;
+    const { page } = await used.open(path);
+    await logIn(page, used.operator.email);
+    const sentence = page.locator(".sentence");
+    expect(await sentence.innerText()).toMatch(/^FCM accepted it for \d of 2 devices at /);
+    await page.reload();
+    await sentence.waitFor();
+    expect(page.url()).toBe(`${used.api.url}/console${path}`);
+    const tab = await page.context().newPage();
+    await tab.goto(`${used.api.url}/console/notifications?status=SCHEDULED`);
+    await tab.getByRole("link", { name: "Tomorrow at nine" }).waitFor();
+    await tab.getByRole("button", { name: "Log out" }).click();
+    // One who logs out in one tab is out in all.
+    await page.getByRole("heading", { name: "Log in" }).waitFor();
+    await page.context().close();
+  });
+
+  it("are usable by keys alone: the skip link, the menu, a choice, a question that takes Escape", {
+    timeout: 60_000,
+  }, async () => {
+    const { page } = await used.openAsOperator("/notifications");
+    await page.getByRole("heading", { name: "Notifications" }).waitFor();
+    await page.reload();
+    await page.getByRole("link", { name: "Tomorrow at nine" }).waitFor();
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe(
+      "Skip to the content",
+    );
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("Tomorrow");
+    await expect.poll(() => page.getByRole("row").count(), { timeout: 5000 }).toBe(2);
+    await page.getByRole("link", { name: "Tomorrow at nine" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: "Tomorrow at nine" }).waitFor();
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("H1");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alertdialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("alertdialog").waitFor({ state: "detached" });
+    await expect
+      .poll(() => page.evaluate(() => document.activeElement?.textContent))
+      .toBe("Cancel it");
+    await page.context().close();
+  });
+
+  it("cancel what is scheduled, lift a pause and have a failed job tried again", {
+    timeout: 60_000,
+  }, async () => {
+    const { page, faults } = await used.openAsOperator("/notifications?status=SCHEDULED");
+    await page.getByRole("link", { name: "Tomorrow at nine" }).click();
+    await page.getByRole("button", { name: "Cancel it" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Cancel it" }).click();
+    await page.locator(".lead").getByText("Canceled").waitFor();
+    await page.getByRole("link", { name: "Overview" }).click();
+    await page.getByRole("button", { name: "Lift the pause" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Lift the pause" }).click();
+    await page.getByText("THIRD_PARTY_AUTH_ERROR").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Disable the devices" }).click();
+    await page
+      .getByRole("alertdialog")
+      .getByRole("button", { name: "Disable the devices" })
+      .click();
+    await page.getByText("Suspiciously many").waitFor({ state: "detached" });
+    await page.getByRole("link", { name: "Failed jobs" }).click();
+    await page.getByRole("button", { name: "Try again now" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Try again now" }).click();
+    const { rows } = await until(
+      () =>
+        used.database.owner.query(
+          "select attempts from graphile_worker.jobs where task_identifier = 'no_such_task'",
+        ),
+      ({ rows }) => rows[0].attempts === 0,
+    );
+    expect(rows).toHaveLength(1);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it("show times in the zone of who looks, and the exact instant on hover", {
+    timeout: 60_000,
+  }, async () => {
+    const { page } = await used.openAsOperator(`/notifications/${notification}`, {
+      timezoneId: "Asia/Kathmandu",
+      locale: "en-GB",
+    });
+    const time = page.locator(".facts time").first();
+    const at = new Date((await time.getAttribute("datetime")) as string);
+    const clock = new Intl.DateTimeFormat("en-GB", {
+      timeZone: "Asia/Kathmandu",
+      hour: "2-digit",
+      minute: "2-digit",
+    });
+    expect(await time.innerText()).toContain(clock.format(at));
+    expect(await time.getAttribute("title")).toContain(at.toISOString());
+    await page.context().close();
+  });
+});

@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import { startTestApi } from "../support/api.ts";
+import { chromiumPath } from "../support/chromium.ts";
+import { startTestConsole } from "../support/console.ts";
+
+describe.skipIf(chromiumPath === undefined)("the connection of the console", () => {
+  const used = startTestConsole();
+
+  it("is lost and says so, comes back by itself, and shows what was missed", {
+    timeout: 60_000,
+  }, async () => {
+    const { page } = await used.openAsOperator("/notifications");
+    const state = page.locator(".connection");
+    await page.getByText("No notification matches.").waitFor();
+    await expect.poll(() => state.innerText()).toBe("Live");
+
+    const { port } = new URL(used.api.url);
+    await used.api.stop();
+    await expect
+      .poll(() => state.innerText(), { timeout: 10_000 })
+      .toBe("Connection lost, retrying");
+    const { id } = await used.pushes.userWithDevices("good");
+    const notification = await used.pushes.notify([id]);
+    await used.pushes.settled(notification);
+    // What was shown stays, and it is said that it is old.
+    await page.getByText("The server cannot be reached.").waitFor();
+    await page.getByText("No notification matches.").waitFor();
+
+    const environment = { PORT: port, DATA_DIR: used.worker.dataDirectory };
+    used.api = await startTestApi({ database: used.database, environment });
+    await expect.poll(() => state.innerText(), { timeout: 15_000 }).toBe("Live");
+    await page.getByRole("link", { name: "A title" }).waitFor();
+    expect(await page.getByText("The server cannot be reached.").count()).toBe(0);
+
+    // And hears of what comes after that.
+    const before = Date.now();
+    const scheduled = await used.pushes.notify([id], ", send_at => now() + interval '1 hour'");
+    await used.database.owner.query("select app_public.cancel_notification($1)", [scheduled]);
+    await page.getByRole("row").filter({ hasText: "Canceled" }).waitFor();
+    expect(Date.now() - before).toBeLessThan(4000);
+  });
+});
