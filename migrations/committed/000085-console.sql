@@ -1,5 +1,5 @@
 --! Previous: sha1:cc10cad70561cfdb03067ab30c70b4ed9d430277
---! Hash: sha1:b1c9b8e1cfd08d60f77c46a7789d0544b386ebd6
+--! Hash: sha1:39a3ec58a8640bd8e9572d684879eacb37c0f749
 --! Message: console
 
 -- What operators look at when they ask "did it arrive, and if not, why?": figures over the ledger and the
@@ -17,7 +17,7 @@ comment on type app_public.push_minute is
 
 create or replace function app_public.push_minutes(minutes int default 60)
 returns setof app_public.push_minute
-language sql stable
+language sql stable parallel safe
 as $$
   with delivery as (
     select
@@ -91,7 +91,7 @@ comment on column app_public.failed_job.is_given_up is 'True once it has had all
 
 -- plpgsql, like everything that speaks to the queue: its schema need not be there when this is created.
 create or replace function app_public.failed_jobs() returns setof app_public.failed_job
-language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, public, pg_temp
 as $$
 begin
   return query
@@ -124,7 +124,7 @@ comment on function app_public.retry_job(bigint) is
   'Has a failed job tried again at once, with all its attempts; for operators. Answers how it stood before.';
 
 create or replace function app_public.push_state() returns app_public.push_state
-language sql stable security definer set search_path = pg_catalog, public, pg_temp
+language sql stable parallel safe security definer set search_path = pg_catalog, public, pg_temp
 as $$
   with
     batch as (
@@ -169,7 +169,7 @@ $$;
 comment on function app_public.push_state() is 'How sending stands at this moment; for operators.';
 
 create or replace function app_public.push_audiences() returns setof text
-language sql stable security definer set search_path = pg_catalog, public, pg_temp
+language sql stable parallel safe security definer set search_path = pg_catalog, public, pg_temp
 as $$
   select a.name
   from (
@@ -187,7 +187,7 @@ comment on function app_public.push_audiences() is
 create or replace function app_public.search_notifications(
   search text default null, statuses app_public.notification_status[] default null
 ) returns setof app_public.notifications
-language sql stable
+language sql stable parallel safe
 as $$
   select n.*
   from app_public.notifications n
@@ -265,7 +265,7 @@ $$;
 comment on function app_hidden.instant(timestamptz) is 'A time in a sentence.';
 
 create or replace function app_public.explain_delivery(notification_id int, user_id int) returns text
-language plpgsql stable strict
+language plpgsql stable strict parallel safe
 as $$
 declare
   v_notification app_public.notifications;
@@ -396,7 +396,7 @@ comment on type app_public.access_rule is
   'What a role may do with a table. columns: those that may be written, where not all; rule: of which rows, null for all.';
 
 create or replace function app_public.access_rules() returns setof app_public.access_rule
-language sql stable
+language sql stable parallel safe
 as $$
   select
     c.relname::text,
@@ -446,7 +446,7 @@ comment on type app_public.schema_table is
   'A table: columns is an array of {name, type, isRequired, isKey, references}.';
 
 create or replace function app_public.schema_tables() returns setof app_public.schema_table
-language sql stable
+language sql stable parallel safe
 as $$
   select
     c.relname::text,
@@ -502,3 +502,7 @@ grant execute on function
   app_public.explain_delivery(int, int),
   app_hidden.instant(timestamptz)
 to :DATABASE_USER;
+
+-- Operators look at one notification's deliveries by status.
+comment on column app_public.notification_deliveries.status is
+  E'@allow unindexed_filter because it is asked for within one notification, whose deliveries an index finds\n@behavior -orderBy\nqueued, sending and retrying go on; the others are final, but accepted may become acknowledged.';

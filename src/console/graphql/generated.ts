@@ -101,6 +101,8 @@ export type RefreshTokensInput = {
 /** What happened to an account. */
 export type SecurityEventKind =
   | 'ACCOUNT_DELETED'
+  | 'ACCOUNT_DISABLED'
+  | 'ACCOUNT_ENABLED'
   | 'ADDRESS_CHANGE_REQUESTED'
   | 'DATA_EXPORTED'
   | 'EMAIL_VERIFIED'

@@ -13,21 +13,22 @@ import { type Delivery, useLedger } from "./use-ledger.ts";
 const HEIGHT = 44;
 const NARROW_HEIGHT = 92;
 
-const CHOICES: Readonly<Record<string, { name: string; statuses: DeliveryStatus[] | null }>> = {
-  "": { name: "All", statuses: null },
-  arrived: { name: "Accepted", statuses: ["ACCEPTED", "ACKNOWLEDGED"] },
-  waiting: { name: "Waiting", statuses: ["QUEUED", "SENDING", "RETRYING"] },
-  refused: {
-    name: "Did not arrive",
-    statuses: ["DEAD_ADDRESS", "FAILED", "UNKNOWN", "EXPIRED", "SKIPPED", "CANCELED"],
-  },
-};
+const CHOICES: Readonly<Record<string, { name: string; statuses: DeliveryStatus[] | undefined }>> =
+  {
+    "": { name: "All", statuses: undefined },
+    arrived: { name: "Accepted", statuses: ["ACCEPTED", "ACKNOWLEDGED"] },
+    waiting: { name: "Waiting", statuses: ["QUEUED", "SENDING", "RETRYING"] },
+    refused: {
+      name: "Did not arrive",
+      statuses: ["DEAD_ADDRESS", "FAILED", "UNKNOWN", "EXPIRED", "SKIPPED", "CANCELED"],
+    },
+  };
 const OPTIONS = Object.entries(CHOICES).map(([key, { name }]) => [key, name] as const);
 
 /** One row for each device, however many: only those in sight exist. */
 export function Ledger({ id, tally }: { id: number; tally: TallyFragment }) {
   const [choice, setChoice] = useAddress("show");
-  const statuses = (CHOICES[choice] ?? CHOICES[""])?.statuses ?? null;
+  const statuses = (CHOICES[choice] ?? CHOICES[""])?.statuses;
   const box = useRef<HTMLDivElement>(null);
   const [range, setRange] = useState({ first: 0, last: 20 });
   const { total, problem, row } = useLedger(id, statuses, range.first, range.last);

@@ -22,7 +22,7 @@ const CALM = 80;
 /** The rows of a ledger, by pages as they come into sight. `first` and `last` are in sight. */
 export function useLedger(
   id: number,
-  statuses: DeliveryStatus[] | null,
+  statuses: DeliveryStatus[] | undefined,
   first: number,
   last: number,
 ) {
@@ -32,7 +32,7 @@ export function useLedger(
   const [, redraw] = useState(0);
   const [total, setTotal] = useState<number>();
   const [problem, setProblem] = useState<Problem>();
-  const key = JSON.stringify(statuses);
+  const key = String(statuses);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: another choice is another ledger
   useEffect(() => {
@@ -44,7 +44,7 @@ export function useLedger(
   useEffect(() => {
     let isWanted = true;
     client
-      .query(DeliveryCountDocument, { id, statuses })
+      .query(DeliveryCountDocument, { id, ...(statuses && { statuses }) })
       .toPromise()
       .then(({ data, error }) => {
         if (!isWanted) return;
@@ -63,7 +63,12 @@ export function useLedger(
       for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page += 1) {
         if (pages.current.get(page)?.tick === tick) continue;
         const { data } = await client
-          .query(DeliveriesDocument, { id, statuses, first: PAGE, offset: page * PAGE })
+          .query(DeliveriesDocument, {
+            id,
+            ...(statuses && { statuses }),
+            first: PAGE,
+            offset: page * PAGE,
+          })
           .toPromise();
         if (!isWanted) return;
         if (!data) continue;
