@@ -3,7 +3,6 @@ import {
   type DocumentNode,
   GraphQLError,
   type OperationDefinitionNode,
-  type OperationTypeNode,
   parse,
   type TypeNode,
 } from "postgraphile/graphql";
@@ -44,18 +43,18 @@ export interface GraphQLBody {
  * Refuses what would cost too much before it is validated and planned: the work to find that out
  * grows with the length of the document and of the variables alone.
  * @returns a check that throws TOO_COMPLEX, or BAD_USER_INPUT for fragments that spread each other; it
- *   tells the kinds of operations that may be run
+ *   gives the operations that may be run
  */
-export function createLimitCheck(): (body: GraphQLBody) => Set<OperationTypeNode> {
+export function createLimitCheck(): (body: GraphQLBody) => OperationDefinitionNode[] {
   const passed = new LRUCache<string, MeasuredDocument>({ max: REMEMBERED_DOCUMENTS });
 
   return ({ query, operationName, variableValues }) => {
-    if (typeof query !== "string") return new Set();
+    if (typeof query !== "string") return [];
     const variables = (variableValues ?? {}) as Record<string, unknown>;
     let measured = passed.get(query);
     if (!measured) {
       const document = parseBounded(query);
-      if (!document) return new Set();
+      if (!document) return [];
       measured = measureDocument(document, variables);
       checkSize(measured);
       if (measured.fixed) passed.set(query, measured);
@@ -64,7 +63,7 @@ export function createLimitCheck(): (body: GraphQLBody) => Set<OperationTypeNode
     const named = measured.operations.filter(({ node }) => node.name?.value === operationName);
     const operations = typeof operationName === "string" ? named : measured.operations;
     for (const { node, size } of operations) checkValues(node, size.uses, variables);
-    return new Set(operations.map(({ node }) => node.operation));
+    return operations.map(({ node }) => node);
   };
 }
 
@@ -105,7 +104,8 @@ function checkValues(
   if (values > LIMITS.values) throw tooComplex("values", values);
 }
 
-function namedType(type: TypeNode): string {
+/** Of a variable's type, without lists and exclamation marks. */
+export function namedType(type: TypeNode): string {
   return "name" in type ? type.name.value : namedType(type.type);
 }
 

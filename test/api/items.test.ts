@@ -222,6 +222,16 @@ describe("collections", () => {
     expect(errors[0]?.extensions.code).toBe("BAD_USER_INPUT");
   });
 
+  it("take a whole filter that is null in a variable for none", async () => {
+    const query = "query ($f: ItemFilter) { items(filter: $f) { totalCount } }";
+    const all = await items("");
+    for (const variables of [{}, { f: null }]) {
+      const { data, errors } = await api.graphql(query, { token: reader.token, variables });
+      expect(errors).toEqual([]);
+      expect(data.items.totalCount).toBe(all.data.items.totalCount);
+    }
+  });
+
   it("filter and order by what is indexed, and offer nothing else", async () => {
     const { data } = await items('(filter: {title: {startsWith: "Item 01"}}, orderBy: TITLE_DESC)');
     expect(data.items.nodes[0].title).toBe("Item 019");
