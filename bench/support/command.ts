@@ -4,6 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { type Bench, type BenchOptions, type Figure, isMet } from "./bench.ts";
+import { writeToPage } from "./page.ts";
 import { formatTable } from "./table.ts";
 
 const BENCHES = resolve(import.meta.dirname, "..");
@@ -27,6 +28,7 @@ export async function main(): Promise<void> {
       json: { type: "boolean", default: false },
       devices: { type: "string", default: String(DEVICES) },
       "cpu-prof": { type: "string" },
+      write: { type: "boolean", default: false },
     },
   });
   const devices = Number(values.devices);
@@ -34,7 +36,7 @@ export async function main(): Promise<void> {
   const unknown = positionals.filter((name) => !names.includes(name));
   if (unknown.length > 0 || !Number.isInteger(devices) || devices < 1000) {
     console.error(
-      `usage: npm run bench -- [${names.join(" | ")}]... [--devices N (1000 or more)] [--json] [--cpu-prof FOLDER]`,
+      `usage: npm run bench -- [${names.join(" | ")}]... [--devices N (1000 or more)] [--json] [--write] [--cpu-prof FOLDER]`,
     );
     process.exit(2);
   }
@@ -45,6 +47,9 @@ export async function main(): Promise<void> {
   for (const name of positionals.length > 0 ? positionals : names) {
     const report = await runBench(name, { devices, cpuProfiles });
     reports.push(report);
+    if (values.write && !report.error) {
+      await writeToPage(name, report.figures, aboutRun(name, devices));
+    }
     if (!values.json && !report.error) console.log(`\n${formatTable(name, report.figures)}`);
   }
   if (values.json) {
@@ -53,6 +58,13 @@ export async function main(): Promise<void> {
     console.log(JSON.stringify({ ...run, benches: reports }, null, 2));
   }
   process.exit(reports.some(({ error }) => error !== undefined) ? 1 : 0);
+}
+
+/** When and where it was measured. */
+function aboutRun(name: string, devices: number): string {
+  const date = new Date().toLocaleDateString("en-GB", { dateStyle: "long", timeZone: "UTC" });
+  const of = name === "push-pipeline" ? `, ${devices.toLocaleString("en")} devices` : "";
+  return `${date}, ${availableParallelism()} cores, Node.js ${process.version.slice(1)}${of}:`;
 }
 
 async function benchNames(): Promise<string[]> {
