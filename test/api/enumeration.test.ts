@@ -28,7 +28,7 @@ describe("no enumeration", () => {
       const headers = Object.fromEntries(response.headers);
       return {
         status: response.status,
-        headers: { ...headers, date: "" },
+        headers: { ...headers, date: "", "x-request-id": "" },
         body: await response.text(),
       };
     };
