@@ -1,19 +1,27 @@
-import { mkdir } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chromiumPath } from "../support/chromium.ts";
 import { startTestConsole } from "../support/console.ts";
 import { fillLedger } from "../support/ledger.ts";
 
-/** CONSOLE_PICTURES=1 writes them; `docs/console.md` shows them. */
-const isAsked = process.env.CONSOLE_PICTURES !== undefined;
 const FOLDER = "docs/console";
+/** CONSOLE_PICTURES=1 puts them where docs/console.md shows them; else they are taken and thrown away. */
+const isKept = process.env.CONSOLE_PICTURES !== undefined;
 
-describe.skipIf(!isAsked || chromiumPath === undefined)("pictures of the console", () => {
+describe.skipIf(chromiumPath === undefined)("pictures of the console", () => {
   const used = startTestConsole();
+  let folder: string;
+  beforeAll(async () => {
+    folder = isKept ? FOLDER : await mkdtemp(join(tmpdir(), "howdah-pictures-"));
+  });
+  afterAll(() => (isKept ? undefined : rm(folder, { recursive: true })));
 
-  it("are taken of its main pages", { timeout: 120_000 }, async () => {
-    await mkdir(FOLDER, { recursive: true });
+  it("are taken of its main pages; docs/console.md has them all", {
+    timeout: 120_000,
+  }, async () => {
     const { users, notification } = await fillLedger(used);
     const { page, faults } = await used.openAsOperator("/", {
       viewport: { width: 1280, height: 800 },
@@ -26,8 +34,10 @@ describe.skipIf(!isAsked || chromiumPath === undefined)("pictures of the console
     const take = async (name: string, path: string, ready: (page: Page) => Promise<unknown>) => {
       await page.goto(`${used.api.url}/console${path}`);
       await ready(page);
-      await page.waitForTimeout(600);
-      await page.screenshot({ path: `${FOLDER}/${name}.png` });
+      await page.locator(".loading").waitFor({ state: "detached" });
+      await page.locator(".connection").getByText("Live").waitFor({ state: "attached" });
+      await page.evaluate(() => document.fonts.ready);
+      await page.screenshot({ path: join(folder, `${name}.png`) });
     };
     const row = () => page.locator("tbody tr, .ledger-body [role=row]").first().waitFor();
     await take("overview", "/", () => page.locator(".recharts-bar-rectangle").first().waitFor());
@@ -53,5 +63,9 @@ describe.skipIf(!isAsked || chromiumPath === undefined)("pictures of the console
     await page.setViewportSize({ width: 320, height: 800 });
     await take("narrow", `/notifications/${notification}`, row);
     expect(faults).toEqual([]);
+    const taken = (await readdir(folder)).sort();
+    expect((await readdir(FOLDER)).sort()).toEqual(taken);
+    const docs = await readFile("docs/console.md", "utf8");
+    expect(taken.filter((name) => !docs.includes(`](console/${name})`))).toEqual([]);
   });
 });

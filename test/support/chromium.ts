@@ -13,6 +13,10 @@ export const chromiumPath: string | undefined =
     .flatMap((folder) => NAMES.map((name) => join(folder, name)))
     .find((path) => existsSync(path));
 
+if (chromiumPath === undefined && process.env.CI) {
+  throw new Error("CI walks the console in a browser: install chromium, or name one in CHROMIUM.");
+}
+
 /** A real browser without a window. */
 export function openChromium(): Promise<Browser> {
   return chromium.launch({
