@@ -1,15 +1,18 @@
 /** The codes of `errors[].extensions.code`; what each means is in docs/error-codes.md. */
-export type ErrorCode =
-  | "UNAUTHENTICATED"
-  | "FORBIDDEN"
-  | "NOT_FOUND"
-  | "BAD_USER_INPUT"
-  | "CONFLICT"
-  | "RATE_LIMITED"
-  | "TOO_COMPLEX"
-  | "SESSION_REVOKED"
-  | "UNAVAILABLE"
-  | "INTERNAL";
+export const ERROR_CODES = [
+  "UNAUTHENTICATED",
+  "SESSION_REVOKED",
+  "FORBIDDEN",
+  "NOT_FOUND",
+  "BAD_USER_INPUT",
+  "CONFLICT",
+  "RATE_LIMITED",
+  "TOO_COMPLEX",
+  "UNAVAILABLE",
+  "INTERNAL",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** What an error may say besides its code. */
 export interface ErrorExtensions {

@@ -3,7 +3,7 @@ import type { Pool } from "pg";
 /** What a client is told of a violated constraint. */
 export interface ConstraintMessage {
   message: string;
-  /** GraphQL names of its columns. */
+  /** GraphQL names of its columns, those that a client can give first. */
   fields: string[];
 }
 
@@ -40,28 +40,52 @@ export function graphqlName(column: string): string {
 
 async function readConstraintMessages(pool: Pool): Promise<ReadonlyMap<string, ConstraintMessage>> {
   const { rows } = await pool.query<{ key: string; message: string | null; columns: string[] }>(`
+    with rules as (
+      select
+        n.nspname || '.' || c.conname as key,
+        obj_description(c.oid, 'pg_constraint') as message,
+        c.conrelid as table_id,
+        c.conkey as numbers
+      from pg_constraint c
+      join pg_namespace n on n.oid = c.connamespace
+      where c.conrelid <> 0 and n.nspname not in ('pg_catalog', 'information_schema')
+      union all
+      select
+        n.nspname || '.' || r.relname,
+        obj_description(r.oid, 'pg_class'),
+        i.indrelid,
+        -- Of expressions, too: the columns that they are made of.
+        array(
+          select d.refobjsubid::smallint from pg_depend d
+          where d.classid = 'pg_class'::regclass and d.objid = r.oid
+            and d.refclassid = 'pg_class'::regclass and d.refobjid = i.indrelid and d.refobjsubid > 0
+          order by d.refobjsubid
+        )
+      from pg_index i
+      join pg_class r on r.oid = i.indexrelid
+      join pg_namespace n on n.oid = r.relnamespace
+      where i.indisunique and n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema')
+        and not exists (select from pg_constraint c where c.conindid = i.indexrelid)
+    )
     select
-      n.nspname || '.' || c.conname as key,
-      obj_description(c.oid, 'pg_constraint') as message,
+      key,
+      message,
       array(
-        select a.attname::text from unnest(c.conkey) as k(attnum)
-        join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
+        select coalesce(
+          substring(col_description(a.attrelid, a.attnum) from '(?n)^@name +(\\S+)'), a.attname
+        )
+        from pg_attribute a
+        where a.attrelid = table_id and a.attnum = any (numbers)
+        -- First what a client can give: of a unique (user_id, title) they have to change the title.
+        order by
+          exists (
+            select from pg_roles r
+            where pg_has_role(r.oid, 'member')
+              and has_column_privilege(r.oid, a.attrelid, a.attnum, 'insert, update')
+          ) desc,
+          array_position(numbers, a.attnum)
       ) as columns
-    from pg_constraint c
-    join pg_namespace n on n.oid = c.connamespace
-    where n.nspname not in ('pg_catalog', 'information_schema')
-    union all
-    select
-      n.nspname || '.' || r.relname,
-      obj_description(r.oid, 'pg_class'),
-      array(
-        select a.attname::text from pg_attribute a where a.attrelid = r.oid order by a.attnum
-      )
-    from pg_index i
-    join pg_class r on r.oid = i.indexrelid
-    join pg_namespace n on n.oid = r.relnamespace
-    where i.indisunique and n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema')
-      and not exists (select from pg_constraint c where c.conindid = i.indexrelid)
+    from rules
   `);
   return new Map(
     rows.map(({ key, message, columns }) => [

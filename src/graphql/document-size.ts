@@ -17,6 +17,8 @@ export interface Size {
   fields: number;
   aliases: number;
   directives: number;
+  /** Readings of the schema itself: each `__schema` and `__type`, and each alias within, reads its lists anew. */
+  introspections: number;
   /** What may come back at most: pages (`first`, `last`) of pages. */
   rows: number;
   /** How often each variable is used. */
@@ -31,6 +33,7 @@ const nothing = (): Part => ({
   fields: 0,
   aliases: 0,
   directives: 0,
+  introspections: 0,
   rows: 0,
   uses: new Map(),
   isPage: false,
@@ -44,7 +47,7 @@ export interface MeasuredDocument {
 }
 
 /**
- * Measures a document; the fields of the schema itself (`__schema`, `__type`) count as depth alone, so
+ * Measures a document; the fields of the schema itself (`__schema`, `__type`) do not count as fields, so
  * that tools can read it. The work grows with the length of the document, whatever it would unfold to.
  * @throws {ApiError} BAD_USER_INPUT for fragments that spread each other, and numbers beyond a double
  */
@@ -90,6 +93,7 @@ export function measureDocument(
       sum.fields += part.fields;
       sum.aliases += part.aliases;
       sum.directives += part.directives;
+      sum.introspections += part.introspections;
       sum.rows += part.rows;
       for (const [name, uses] of part.uses) use(sum, name, uses);
       ofDirectives(selection, sum);
@@ -108,8 +112,9 @@ export function measureDocument(
     const part: Part = {
       depth: inner.depth + 1,
       fields: isSchema ? 1 : inner.fields + 1,
-      aliases: isSchema ? 0 : inner.aliases + (field.alias ? 1 : 0),
+      aliases: (isSchema ? 0 : inner.aliases) + (field.alias ? 1 : 0),
       directives: inner.directives,
+      introspections: inner.introspections + (isSchema ? 1 + inner.aliases : 0),
       rows: page === undefined ? inner.rows : page * (1 + inner.rows),
       uses: inner.uses,
       isPage: false,

@@ -7,6 +7,8 @@ import { ApiError, type ErrorCode, type ErrorExtensions } from "../errors.ts";
 import { currentRequest } from "../request-scope.ts";
 import { type ConstraintMessage, graphqlName } from "./constraint-messages.ts";
 
+const STILL_REFERRED_TO = "Something else still refers to it.";
+
 /** SQLSTATEs and their codes; the longest prefix counts. Also in docs/error-codes.md. */
 export const SQLSTATE_CODES: Readonly<Record<string, { code: ErrorCode; message?: string }>> = {
   // Raised on purpose (class HW, style of this project): their message is meant for the client.
@@ -19,18 +21,28 @@ export const SQLSTATE_CODES: Readonly<Record<string, { code: ErrorCode; message?
   HWLIM: { code: "RATE_LIMITED" },
   // Raised by PostgreSQL: its text stays here, the client gets ours.
   "22": { code: "BAD_USER_INPUT", message: "A value is not valid." },
+  "23001": { code: "CONFLICT", message: STILL_REFERRED_TO },
   "23502": { code: "BAD_USER_INPUT", message: "A value is missing." },
   "23503": { code: "BAD_USER_INPUT", message: "It refers to something that does not exist." },
   "23505": { code: "CONFLICT", message: "It exists already." },
   "23514": { code: "BAD_USER_INPUT", message: "A value is not allowed." },
   "23P01": { code: "CONFLICT", message: "It conflicts with something that exists." },
   "40": { code: "CONFLICT", message: "Somebody else changed this at the same time; try again." },
+  "44000": { code: "BAD_USER_INPUT", message: "A value is not allowed." },
   "42501": { code: "FORBIDDEN", message: "You are not allowed to do this." },
   "53": { code: "UNAVAILABLE" },
   "54": { code: "BAD_USER_INPUT", message: "A value is too large." },
   "55P03": { code: "UNAVAILABLE" },
+  "57014": {
+    code: "TOO_COMPLEX",
+    message:
+      "A statement of this request took longer than statement_timeout, a limit of the database.",
+  },
   "57": { code: "UNAVAILABLE" },
+  "58": { code: "UNAVAILABLE" },
   "08": { code: "UNAVAILABLE" },
+  // A primary that has become a standby.
+  "25006": { code: "UNAVAILABLE" },
   "25P03": { code: "UNAVAILABLE" },
 };
 
@@ -45,6 +57,8 @@ export interface ErrorMaskOptions {
   logger: Logger;
   /** Whether a misspelt field is answered with its likely names, which tells the schema. */
   suggestions: boolean;
+  /** Milliseconds that an operation may take. */
+  timeouts: { planning: number; execution: number };
 }
 
 /** The message of a validation error without what it tells of the schema. */
@@ -82,7 +96,7 @@ function describe(error: GraphQLError, options: ErrorMaskOptions): Description {
   if (original instanceof GraphQLError) return ofGraphQL(original, options.suggestions);
   return (
     ofDatabase(original as Partial<DatabaseError>, options) ??
-    ofPlan(original) ??
+    ofPlan(original, options) ??
     internal(original, error, options.logger)
   );
 }
@@ -120,6 +134,9 @@ function ofDatabase(
     options.logger.warn({ sqlstate: error.code, error: error.message }, "unavailable");
     return described(rule.code, UNAVAILABLE_MESSAGE);
   }
+  if (error.code === "23503" && /^update or delete on table/.test(error.message ?? "")) {
+    return described("CONFLICT", STILL_REFERRED_TO);
+  }
   const constraint =
     error.schema && error.constraint
       ? options.constraintMessage(error.schema, error.constraint)
@@ -142,14 +159,20 @@ function ofConnection(error: Partial<Error>): Description | undefined {
 }
 
 /** grafast and PostGraphile say these in words only. */
-function ofPlan(error: Error): Description | undefined {
-  if (/^(Operation took too long to plan|Execution timeout exceeded)/.test(error.message)) {
-    return described("TOO_COMPLEX", "This request takes too long.", {
-      hint: "Ask for less at a time.",
-    });
+function ofPlan(error: Error, { timeouts }: ErrorMaskOptions): Description | undefined {
+  const tooLong = (limit: number, what: string) =>
+    described(
+      "TOO_COMPLEX",
+      `A request may take ${limit / 1000} s to ${what}; this one takes longer.`,
+      {
+        hint: "Ask for less at a time.",
+      },
+    );
+  if (/^Operation took too long to plan/.test(error.message)) {
+    return tooLong(timeouts.planning, "plan");
   }
-  if (/Enum values cannot be included within scalars/.test(error.message)) {
-    return described("BAD_USER_INPUT", "A JSON literal cannot have an enum value in it.");
+  if (/^Execution timeout exceeded/.test(error.message)) {
+    return tooLong(timeouts.execution, "execute");
   }
   if (/^Null literals are forbidden in filter/.test(error.message)) {
     return described("BAD_USER_INPUT", "A filter cannot be null, nor have null in it.", {

@@ -21,11 +21,16 @@ export const LIMITS = {
   aliases: 50,
   directives: 50,
   fragments: 100,
+  /** `__schema` and `__type`, and aliases within. */
+  introspections: 3,
   /** What may come back at most: pages (`first`, `last`) of pages. */
   rows: 12_000,
   /** Entries of lists and objects in variables, once for each place that uses the variable. */
   values: 20_000,
 } as const;
+
+/** What measureDocument() counts of an operation. */
+const MEASURED = ["depth", "fields", "aliases", "directives", "introspections", "rows"] as const;
 
 /** A part of a filter becomes a condition of the statement: it counts as so many values. */
 const FILTER_WEIGHT = 10;
@@ -82,7 +87,7 @@ function parseBounded(query: string): DocumentNode | undefined {
 function checkSize({ fragments, operations }: MeasuredDocument): void {
   if (fragments > LIMITS.fragments) throw tooComplex("fragments", fragments);
   for (const { size } of operations) {
-    for (const limit of ["depth", "fields", "aliases", "directives", "rows"] as const) {
+    for (const limit of MEASURED) {
       if (size[limit] > LIMITS[limit]) throw tooComplex(limit, size[limit]);
     }
   }
@@ -126,6 +131,7 @@ const WORDS: Readonly<Record<keyof typeof LIMITS, string>> = {
   aliases: "aliases",
   directives: "directives",
   fragments: "fragments",
+  introspections: "__schema and __type, with the aliases in them",
   rows: "rows, by the sizes of its pages within pages",
   values: "values in its variables, counted wherever they are used",
 };

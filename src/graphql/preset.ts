@@ -28,8 +28,8 @@ export interface PresetOptions {
   logger: Logger;
   graphiql: boolean;
   persistedOperations: Config["persistedOperations"];
-  /** Milliseconds. */
-  executionTimeout: number;
+  /** Milliseconds; tests have shorter ones. */
+  timeouts?: { planning?: number; execution?: number } | undefined;
 }
 
 /** Longest request body, bytes. */
@@ -37,12 +37,18 @@ export const MAX_REQUEST_LENGTH = 100_000;
 
 /** Milliseconds for an operation that passed the limits; more is TOO_COMPLEX. */
 const PLANNING_TIMEOUT = 1000;
+const EXECUTION_TIMEOUT = 30_000;
 
 /** PostGraphile as Howdah serves it: the schema, and what becomes of a request. */
 export function createPreset(options: PresetOptions): GraphileConfig.Preset {
   const { pool, persistedOperations: persisted } = options;
   const verified = new WeakSet<object>();
   const constraints = createConstraintMessages(pool);
+  // Beyond the limits on what may be asked; the database has its own (roles.sql).
+  const timeouts = {
+    planning: options.timeouts?.planning ?? PLANNING_TIMEOUT,
+    execution: options.timeouts?.execution ?? EXECUTION_TIMEOUT,
+  };
   return {
     extends: [
       SCHEMA_PRESET,
@@ -57,8 +63,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
     ],
     pgServices: [createService(pool, createWithPgClient(pool, verified))],
     grafast: {
-      // Beyond the limits on what may be asked; the database has its own (roles.sql).
-      timeouts: { planning: PLANNING_TIMEOUT, execution: options.executionTimeout },
+      timeouts,
       context: createRequestContext({
         ...options,
         liveTables: createLiveTables(options),
@@ -76,6 +81,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
         constraintMessage: constraints.find,
         logger: options.logger,
         suggestions: options.graphiql,
+        timeouts,
       }),
     },
   };

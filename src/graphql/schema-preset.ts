@@ -6,9 +6,11 @@ import { makePgService, type NodePostgresPgClient } from "postgraphile/adaptors/
 import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
 import { PostGraphileConnectionFilterPreset } from "postgraphile-plugin-connection-filter";
 import { AccountsPlugin } from "./accounts-plugin.ts";
+import { CitextFilterPlugin } from "./citext-filter-plugin.ts";
 import { CredentialsPlugin } from "./credentials-plugin.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
 import { InboxPlugin } from "./inbox-plugin.ts";
+import { JsonLiteralPlugin } from "./json-literal-plugin.ts";
 import { LiveTablesPlugin } from "./live-tables-plugin.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
@@ -29,6 +31,8 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
     NamingPlugin,
     ExposurePlugin,
     PageSizePlugin,
+    CitextFilterPlugin,
+    JsonLiteralPlugin,
     NotFoundPlugin,
     AccountsPlugin,
     CredentialsPlugin,

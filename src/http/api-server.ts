@@ -43,14 +43,12 @@ export interface ApiOptions {
   /** Milliseconds to wait for one of them; a test on a busy machine gives it time. */
   acquireTimeout?: number;
   /** Milliseconds; tests have shorter ones. */
-  timeouts?: { execution?: number; idle?: number };
+  timeouts?: { planning?: number; execution?: number; idle?: number };
 }
 
 /** Client requests must come in within this, milliseconds (slow headers, slow bodies). */
 const REQUEST_TIMEOUT = 10_000;
 
-/** Milliseconds for an operation that passed the limits; more is TOO_COMPLEX. */
-const EXECUTION_TIMEOUT = 30_000;
 /** A connection on which nothing moves for so long is closed, milliseconds: its reader has gone, or does not read. */
 const IDLE_TIMEOUT = 45_000;
 
@@ -100,7 +98,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       logger,
       graphiql: config.graphiql,
       persistedOperations: config.persistedOperations,
-      executionTimeout: options.timeouts?.execution ?? EXECUTION_TIMEOUT,
+      timeouts: options.timeouts,
     });
     const pgl = postgraphile(preset);
     // What the services hold of the pool has to be given back.

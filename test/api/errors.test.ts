@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ERROR_CODES } from "../../src/errors.ts";
 import { SQLSTATE_CODES } from "../../src/graphql/errors.ts";
 import { createLogger } from "../../src/logger.ts";
 import { type Account, startTestApi, type TestApi } from "../support/api.ts";
@@ -90,5 +91,11 @@ describe("errors", () => {
         Object.entries(SQLSTATE_CODES).map(([sqlstate, { code }]) => [sqlstate, code]),
       ),
     );
+  });
+
+  it("docs/error-codes.md has a row for each code, and no other", async () => {
+    const page = await readFile("docs/error-codes.md", "utf8");
+    const [codes = ""] = page.split("## From SQL");
+    expect([...codes.matchAll(/^\| `(\w+)` \|/gm)].map(([, code]) => code)).toEqual(ERROR_CODES);
   });
 });

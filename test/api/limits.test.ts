@@ -81,6 +81,7 @@ describe("limits on what a request may ask for", () => {
       "aliases",
       "directives",
       "fragments",
+      "introspections",
       "rows",
       "values",
     ]);

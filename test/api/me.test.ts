@@ -7,6 +7,28 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
+describe("users", () => {
+  it("are found by e-mail whatever its case, as they log in", async () => {
+    const operator = await api.signUpOperator();
+    await api.signUp("Mixed.Case@Example.com");
+    const find = async (filter: string) => {
+      const { data, errors } = await api.graphql(
+        `{ users(filter: {email: {${filter}}}) { nodes { email } } }`,
+        { token: operator.token },
+      );
+      expect(errors).toEqual([]);
+      return data.users.nodes.map(({ email }: { email: string }) => email);
+    };
+    const found = ["Mixed.Case@Example.com"];
+    expect(await find('equalTo: "mixed.case@example.COM"')).toEqual(found);
+    expect(await find('equalToInsensitive: "mixed.case@example.COM"')).toEqual(found);
+    expect(await find('in: ["MIXED.CASE@EXAMPLE.COM", "nobody@example.com"]')).toEqual(found);
+    expect(await find('startsWith: "mixed.case"')).toEqual(found);
+    expect(await find('includes: "CASE@EX"')).toEqual(found);
+    expect(await find('notEqualTo: "mixed.case@example.com"')).not.toContain(found[0]);
+  });
+});
+
 describe("me and updateMe", () => {
   it("me is null for nobody", async () => {
     expect(await api.graphql("{ me { id } }")).toMatchObject({ status: 200, data: { me: null } });

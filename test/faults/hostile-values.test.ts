@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Account, type GraphQLAnswer, startTestApi, type TestApi } from "../support/api.ts";
 
 let api: TestApi;
 let ann: Account;
+const printed = vi.spyOn(console, "error");
 beforeAll(async () => {
   api = await startTestApi();
   ann = await api.signUp();
@@ -19,6 +20,18 @@ const create = (item: object) =>
   );
 const query = (text: string) => api.graphql(text, { token: ann.token });
 const deep = (levels: number) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
+
+const cursorOf = (parts: unknown[]) => Buffer.from(JSON.stringify(parts)).toString("base64");
+const SEARCH = (parts: unknown[]) =>
+  `{ searchItems(search: "x", after: "${cursorOf(parts)}") { nodes { id } } }`;
+
+/** A cursor of the order that is asked for, with another value in it. */
+async function forged(value: unknown): Promise<GraphQLAnswer> {
+  await create({ title: "x" });
+  const { data } = await query("{ items(first: 1) { edges { cursor } } }");
+  const [digest] = JSON.parse(Buffer.from(data.items.edges[0].cursor, "base64").toString());
+  return query(`{ items(after: "${cursorOf([digest, value])}") { nodes { id } } }`);
+}
 
 /** The bytes as they are: a string of JavaScript could not hold them. */
 async function raw(bytes: Buffer): Promise<GraphQLAnswer> {
@@ -40,6 +53,22 @@ describe("a hostile value is BAD_USER_INPUT, nothing masked as an internal error
       "a cursor of another order",
       () => query('{ items(after: "WyJub3BlIiwxXQ==", orderBy: [TITLE_ASC]) { nodes { id } } }'),
     ],
+    [
+      "a cursor of another order, backwards",
+      () => query('{ items(last: 1, before: "WyJub3BlIiwxXQ==") { edges { cursor } } }'),
+    ],
+    [
+      "a cursor that is a list of lists",
+      () =>
+        query(
+          `{ items(after: "${Buffer.from('[["x"],{"y":1}]').toString("base64")}") { nodes { id } } }`,
+        ),
+    ],
+    ["a cursor of a function's rows beyond all numbers", () => query(SEARCH(["natural", 1e300]))],
+    ["a cursor whose id is a text", () => forged("x")],
+    ["a cursor whose id is an object", () => forged({ id: 1 })],
+    ["a cursor whose id overflows", () => forged(2 ** 40)],
+    ["a cursor whose id has NUL", () => forged("1\0")],
     ["an int that overflows", () => query("{ item(id: 2147483648) { id } }")],
     [
       "an int that overflows in a variable",
@@ -126,6 +155,8 @@ describe("a hostile value is BAD_USER_INPUT, nothing masked as an internal error
     for (const { extensions } of errors) {
       expect(["BAD_USER_INPUT", "NOT_FOUND"]).toContain(extensions.code);
     }
+    // What a client does wrong fills no log.
+    expect(printed).not.toHaveBeenCalled();
   });
 
   it("JSON of 90 levels is stored, of more than 100 it is refused", async () => {

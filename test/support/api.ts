@@ -52,7 +52,7 @@ export async function startTestApi(
     environment?: NodeJS.ProcessEnv;
     poolSize?: number;
     acquireTimeout?: number;
-    timeouts?: { execution?: number; idle?: number };
+    timeouts?: { planning?: number; execution?: number; idle?: number };
     logger?: Logger;
     /** As `npm start` has it. */
     development?: ConsoleDevelopment;

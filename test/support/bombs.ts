@@ -52,6 +52,20 @@ const DOCUMENTS: [string, () => string, RegExp][] = [
     /100 fragments/,
   ],
   [
+    "the schema, 300 times by aliases",
+    () => `{ __schema { ${times(300, (n) => `x${fresh()}${n}: types { fields { name } }`)} } }`,
+    /3 __schema and __type/,
+  ],
+  [
+    "types of types, by a fragment",
+    () =>
+      `{ __schema { types { ...F } } } fragment F on __Type { ${times(
+        3,
+        (n) => `x${fresh()}${n}: fields { type { fields { type { name } } } }`,
+      )} }`,
+    /3 __schema and __type/,
+  ],
+  [
     "pages of pages of pages",
     () =>
       "{ users(first: 100) { nodes { items(first: 100) { nodes { user { items(first: 2) { nodes { id } } } } } } } }",
