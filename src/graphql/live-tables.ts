@@ -153,13 +153,15 @@ export function createLiveTables(options: {
   return {
     async subscribe({ table: name, identity, matches, initial }) {
       const { settings } = identity;
+      const given = Object.entries(matches).filter(([, value]) => value != null);
+      const values = await inTheirTypes(pool, name, given);
       const table = tableOf(name);
       const queue = createEventQueue<LiveChange>(() => remove(table, subscriber));
       const subscriber: Subscriber = {
         whose: whose(settings.role, identity.userId),
         viewer: `${settings.role} ${identity.userId} ${identity.sessionId}`,
         settings,
-        matches: Object.entries(matches).filter(([, value]) => value != null),
+        matches: values,
         queue,
       };
       // Before the right is asked about, which takes a moment: no change is missed.
@@ -213,6 +215,24 @@ async function mayRead(pool: Pool, table: string, role: string): Promise<boolean
     values: [table, role],
   });
   return rows[0]?.may ?? false;
+}
+
+/**
+ * As events tell them: a client may write a uuid in capitals. Numbers are the same however they are written.
+ * @throws {DatabaseError} where one is no value of its column
+ */
+async function inTheirTypes(
+  pool: Pool,
+  table: string,
+  given: [string, unknown][],
+): Promise<[string, unknown][]> {
+  if (given.every(([, value]) => typeof value === "number")) return given;
+  const { rows } = await pool.query<{ values: Columns }>({
+    name: "live_values",
+    text: "select app_private.live_values($1, $2::jsonb) as values",
+    values: [table, JSON.stringify(Object.fromEntries(given))],
+  });
+  return Object.entries(rows[0]?.values ?? {});
 }
 
 function fits({ before, after }: Change, matches: [string, unknown][]): boolean {
