@@ -38,6 +38,8 @@ export interface Config {
   databaseUrl: string | undefined;
   authenticatorDatabaseUrl: string | undefined;
   listenDatabaseUrl: string | undefined;
+  /** A replica, for queries that may be shown what is a moment old. */
+  readDatabaseUrl: string | undefined;
   /** For db:commit and db:reset, where they cannot be derived: a database to try in, and the server's own. */
   shadowDatabaseUrl: string | undefined;
   rootDatabaseUrl: string | undefined;
@@ -120,6 +122,7 @@ const variables = z.object({
   DATABASE_URL: postgresUrl,
   AUTHENTICATOR_DATABASE_URL: postgresUrl,
   LISTEN_DATABASE_URL: postgresUrl,
+  READ_DATABASE_URL: postgresUrl,
   SHADOW_DATABASE_URL: postgresUrl,
   ROOT_DATABASE_URL: postgresUrl,
   DATA_DIR: z.string().default(".data"),
@@ -273,6 +276,7 @@ function toConfig(v: Variables): Config {
     databaseUrl: v.DATABASE_URL,
     authenticatorDatabaseUrl: v.AUTHENTICATOR_DATABASE_URL,
     listenDatabaseUrl: v.LISTEN_DATABASE_URL,
+    readDatabaseUrl: v.READ_DATABASE_URL,
     shadowDatabaseUrl: v.SHADOW_DATABASE_URL,
     rootDatabaseUrl: v.ROOT_DATABASE_URL,
     jwtPrivateKey: v.JWT_PRIVATE_KEY,

@@ -13,6 +13,8 @@ export interface RequestScope {
   operation: string | null | undefined;
   userId: number | undefined;
   sessionId: number | undefined;
+  /** The user to whom it gave tokens. */
+  tokensFor: number | undefined;
   /** Milliseconds that it waited for a connection of the pool. */
   poolWait: number;
   /** Codes of the errors that it was answered with. */
@@ -27,6 +29,7 @@ export function newRequestScope(id: string = randomUUID()): RequestScope {
     operation: undefined,
     userId: undefined,
     sessionId: undefined,
+    tokensFor: undefined,
     poolWait: 0,
     codes: [],
   };

@@ -2,6 +2,7 @@ import jwt from "jsonwebtoken";
 import { LRUCache } from "lru-cache";
 import type { RequestSettings } from "../database/adaptor.ts";
 import { ApiError } from "../errors.ts";
+import { currentRequest } from "../request-scope.ts";
 import type { JwtKeys } from "./keys.ts";
 
 /** What SQL composes (app_private.access_token_claims) and Node signs. */
@@ -70,7 +71,11 @@ export function createAccessTokens(options: {
   }
 
   return {
-    sign: (claims) => jwt.sign(claims, keys.privateKey, { algorithm: "ES256", keyid: keys.kid }),
+    sign(claims) {
+      const request = currentRequest();
+      if (request) request.tokensFor = claims.user_id;
+      return jwt.sign(claims, keys.privateKey, { algorithm: "ES256", keyid: keys.kid });
+    },
     authenticate(authorization) {
       if (authorization === undefined) return nobody();
       const token = /^Bearer ([\w.-]+)$/i.exec(String(authorization))?.[1];

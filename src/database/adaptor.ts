@@ -5,7 +5,9 @@ import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { ApiError } from "../errors.ts";
 import { answerTooLarge } from "../http/answer-size.ts";
-import { isPrepared, queryWithSettings } from "./request-query.ts";
+import type { Replica } from "./replica.ts";
+import { isReading, readFromReplica } from "./replica-reads.ts";
+import { isPrepared, type PreparedStatement, queryWithSettings } from "./request-query.ts";
 import { shareReads } from "./shared-reads.ts";
 
 /** Named statements that a connection keeps prepared; the least used one gives way. */
@@ -31,28 +33,52 @@ export function markSubscription(settings: RequestSettings): void {
 export function createWithPgClient(
   pool: Pool,
   verified: WeakSet<object>,
+  replica?: Replica,
 ): WithPgClient<NodePostgresPgClient> {
   const withPgClient: WithPgClient<NodePostgresPgClient> = async (settings, callback) => {
-    if (settings != null && subscribing.has(settings)) return sharedReads(settings, callback);
-    const client = await pool.connect();
-    try {
-      if (settings == null) return await callback(wrapClient(client, 0));
-      return await inRequestTransaction(client, settings as RequestSettings, verified, callback);
-    } finally {
-      client.release();
-    }
+    if (settings == null) return withClient(pool, (client) => callback(wrapClient(client, 0)));
+    if (subscribing.has(settings)) return sharedReads(settings, callback);
+    if (replicaReads && isReading(settings)) return replicaReads(settings, callback);
+    return onPrimary(settings, callback);
   };
-  const sharedReads = shareReads(async (settings, callback) => {
-    const client = await pool.connect();
-    try {
-      return await inRequestTransaction(client, settings as RequestSettings, verified, callback);
-    } finally {
-      client.release();
-    }
-  });
+  const onPrimary: WithPgClient<NodePostgresPgClient> = (given, callback) => {
+    const settings = given as RequestSettings;
+    return withClient(pool, async (client) => {
+      const identity = identification(settings);
+      const result = await inRequestTransaction(client, settings, identity, callback);
+      verified.add(settings);
+      return result;
+    });
+  };
+  const sharedReads = shareReads(onPrimary);
+  const replicaReads =
+    replica &&
+    readFromReplica({
+      primary: pool,
+      replica,
+      verified,
+      onPrimary,
+      onReplica: (settings, transactionId, query) =>
+        withClient(replica.pool, (client) => {
+          const identity = replicaIdentification(settings, transactionId);
+          return inRequestTransaction(client, settings, identity, (own) => own.query(query));
+        }),
+    });
   // The pool belongs to whoever made it.
   withPgClient.release = () => {};
   return withPgClient;
+}
+
+async function withClient<T>(
+  pool: Pool,
+  act: (client: PoolClient) => T | PromiseLike<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  try {
+    return await act(client);
+  } finally {
+    client.release();
+  }
 }
 
 /** @throws the HWREV error of app_private.verify_session where the session has ended. */
@@ -66,13 +92,12 @@ export async function verifySession(
 async function inRequestTransaction<T>(
   client: PoolClient,
   settings: RequestSettings,
-  verified: WeakSet<object>,
+  identity: PreparedStatement & QueryConfig,
   callback: (client: NodePostgresPgClient) => T | Promise<T>,
 ): Promise<T> {
   if (!settings.role) throw new Error("A request must have a role.");
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
   boundAnswer(stream);
-  const identity = identification(settings);
   let single: Promise<QueryResult> | undefined;
   let transaction: Transaction | undefined;
   let opened: NodePostgresPgClient | undefined;
@@ -110,7 +135,6 @@ async function inRequestTransaction<T>(
       await transaction?.beginning;
       await (transaction?.ending ?? client.query("commit"));
     }
-    verified.add(settings);
     return result;
   } catch (error) {
     if (!transaction) throw forSomebody(error, settings);
@@ -177,18 +201,32 @@ async function begin(client: PoolClient, identity: QueryConfig): Promise<void> {
 /** Asks whether the session lives, then becomes the request's role, in one statement. */
 export function identification(settings: RequestSettings) {
   const text = JSON.stringify(settings);
-  if (!settings["jwt.claims.session_id"]) {
-    return {
-      name: "request_settings",
-      text: "select count(set_config(key, value, true)) from json_each_text($1::json)",
-      values: [text],
-    };
-  }
+  if (!settings["jwt.claims.session_id"]) return unverified(text);
   return {
     name: "verified_request_settings",
     text: `with verified as materialized (select app_private.verify_session($1::int, $2::int, $3))
       select count(set_config(key, value, true)) from verified, json_each_text($4::json)`,
     values: [...verification(settings).values, text],
+  };
+}
+
+/** The same on a replica, where the session is known to live: asks whether it shows what it must. */
+function replicaIdentification(settings: RequestSettings, transactionId: string | null) {
+  const text = JSON.stringify(settings);
+  if (transactionId === null) return unverified(text);
+  return {
+    name: "replayed_request_settings",
+    text: `with replayed as materialized (select app_private.require_replayed($1::xid8))
+      select count(set_config(key, value, true)) from replayed, json_each_text($2::json)`,
+    values: [transactionId, text],
+  };
+}
+
+function unverified(text: string) {
+  return {
+    name: "request_settings",
+    text: "select count(set_config(key, value, true)) from json_each_text($1::json)",
+    values: [text],
   };
 }
 

@@ -32,7 +32,7 @@ export class MigrationError extends Error {
  */
 export async function createThrowawayDatabase(
   password: string,
-  options: { current?: boolean } = {},
+  options: { current?: boolean; settings?: Record<string, string> } = {},
 ): Promise<ThrowawayDatabase> {
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-test-"));
   const remove = () => rm(dataDirectory, { recursive: true, force: true });
@@ -42,7 +42,12 @@ export async function createThrowawayDatabase(
   await chmod(dataDirectory, 0o755);
   const cluster = await startEmbeddedCluster({
     dataDirectory,
-    settings: { fsync: "off", synchronous_commit: "off", full_page_writes: "off" },
+    settings: {
+      fsync: "off",
+      synchronous_commit: "off",
+      full_page_writes: "off",
+      ...options.settings,
+    },
   });
   stack.defer(() => cluster.stop());
   const superuserUrl = cluster.superuserUrl();

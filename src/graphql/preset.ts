@@ -6,10 +6,12 @@ import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
 import type { Config } from "../config.ts";
 import { createWithPgClient } from "../database/adaptor.ts";
+import type { Replica } from "../database/replica.ts";
 import { createConstraintMessages } from "./constraint-messages.ts";
 import { createErrorMask } from "./errors.ts";
 import type { LiveEvents } from "./live-events.ts";
 import { createLiveTables } from "./live-tables.ts";
+import { createOwnWritesPlugin } from "./own-writes-plugin.ts";
 import { persistedOperationsPreset, readPersistedOperations } from "./persisted-operations.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createRequestPlugin } from "./request-plugin.ts";
@@ -18,6 +20,8 @@ import { createService, SCHEMA_PRESET } from "./schema-preset.ts";
 
 export interface PresetOptions {
   pool: Pool;
+  /** Where reads may go. */
+  replica: Replica | undefined;
   accessTokens: AccessTokens;
   accounts: Accounts;
   credentials: Credentials;
@@ -41,7 +45,7 @@ const EXECUTION_TIMEOUT = 30_000;
 
 /** PostGraphile as Howdah serves it: the schema, and what becomes of a request. */
 export function createPreset(options: PresetOptions): GraphileConfig.Preset {
-  const { pool, persistedOperations: persisted } = options;
+  const { pool, replica, persistedOperations: persisted } = options;
   const verified = new WeakSet<object>();
   const constraints = createConstraintMessages(pool);
   // Beyond the limits on what may be asked; the database has its own (roles.sql).
@@ -59,9 +63,10 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
     plugins: [
       constraints.plugin,
       createRequestPlugin(),
+      ...(replica ? [createOwnWritesPlugin(options)] : []),
       createResponsePlugin({ pool, verified, suggestions: options.graphiql }),
     ],
-    pgServices: [createService(pool, createWithPgClient(pool, verified))],
+    pgServices: [createService(pool, createWithPgClient(pool, verified, replica))],
     grafast: {
       timeouts,
       context: createRequestContext({

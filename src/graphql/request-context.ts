@@ -9,6 +9,7 @@ import type { Accounts, Client } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
 import { markSubscription, verifySession } from "../database/adaptor.ts";
+import { markReading } from "../database/replica-reads.ts";
 import { clientAddress } from "../http/client-address.ts";
 import { newRequestScope, type RequestScope } from "../request-scope.ts";
 import { createDemand, type Demand, paced } from "./demand.ts";
@@ -97,6 +98,7 @@ export function createRequestContext(options: {
     // What subscriptions read is shared among them: their settings have nothing of one request alone.
     if (operation?.operation === "subscription") markSubscription(pgSettings);
     else pgSettings["request.id"] = scope.id;
+    if (operation?.operation === "query" && mayBeStale(request)) markReading(pgSettings);
     const demand = createDemand();
     return {
       identity,
@@ -115,6 +117,15 @@ export function createRequestContext(options: {
       pgSettings,
     };
   };
+}
+
+/**
+ * Whether a moment's delay of a replica does no harm: not where the client asks for what is (RFC 9111), nor
+ * on a WebSocket, whose client has just been told that something has changed.
+ */
+function mayBeStale({ expressv4 }: Partial<Grafast.RequestContext>): boolean {
+  const http = expressv4?.req as Request | undefined;
+  return http !== undefined && !/no-cache|max-age=0/i.test(http.get("cache-control") ?? "");
 }
 
 function who(

@@ -11,10 +11,12 @@ import type { Config } from "../config.ts";
 import type { Connections } from "../database/connections.ts";
 import { createHealthCheck } from "../database/health.ts";
 import { createPool, poolSize } from "../database/pool.ts";
+import { type Replica, watchReplica } from "../database/replica.ts";
 import { openLiveEvents } from "../graphql/live-events.ts";
 import { createPreset } from "../graphql/preset.ts";
 import { createApiMetrics, watchApi, watchPool } from "../metrics/api-metrics.ts";
 import { countLogIns } from "../metrics/log-ins.ts";
+import { createReplicaMetrics } from "../metrics/replica-metrics.ts";
 import { closeApp, createApp } from "./app.ts";
 import type { ConsoleDevelopment } from "./console-routes.ts";
 import { HowdahGrafserv } from "./grafserv.ts";
@@ -52,6 +54,9 @@ const REQUEST_TIMEOUT = 10_000;
 /** A connection on which nothing moves for so long is closed, milliseconds: its reader has gone, or does not read. */
 const IDLE_TIMEOUT = 45_000;
 
+/** How long a read waits for a connection to the replica before it goes to the primary, milliseconds. */
+const REPLICA_PATIENCE = 500;
+
 /** Starts the API: ready when it resolves. Stops in the order that loses no request. */
 export async function startApi(options: ApiOptions): Promise<ApiServer> {
   const { config, connections, logger } = options;
@@ -78,6 +83,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     stack.defer(() => pool.end());
     const waits = watchPool(registry, pool, max);
     pool.onWait = (seconds) => waits.observe(seconds);
+    const replica = openReplica(options, { max, pool, registry });
+    if (replica) stack.defer(() => replica.close());
     const health = await createHealthCheck({
       connectionString: authenticatorUrl,
       applicationName: "howdah api health",
@@ -91,6 +98,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     const { accessTokens } = auth;
     const preset = createPreset({
       pool,
+      replica,
       ...auth,
       rateLimitFactor: config.rateLimitFactor,
       trustProxy: config.api.trustProxy || 0,
@@ -172,6 +180,31 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     await stack.disposeAsync();
     throw error;
   }
+}
+
+/** READ_DATABASE_URL, where it is set. It may be away: reads then go to the primary. */
+function openReplica(
+  { config, logger }: ApiOptions,
+  { max, pool, registry }: { max: number; pool: Pool; registry: Registry },
+): Replica | undefined {
+  const { readDatabaseUrl } = config;
+  const { counted, watch } = createReplicaMetrics(registry);
+  if (readDatabaseUrl === undefined) return undefined;
+  const replica = watchReplica({
+    primary: pool,
+    pool: createPool({
+      connectionString: readDatabaseUrl,
+      max,
+      acquireTimeout: REPLICA_PATIENCE,
+      applicationName: "howdah api reads",
+      logger,
+      pipeline: true,
+    }),
+    logger,
+    counted,
+  });
+  watch(replica);
+  return replica;
 }
 
 /** In development GraphiQL is served here, under whatever name this machine is called. */
