@@ -10,6 +10,10 @@ import {
 } from "postgraphile/graphql";
 import { ApiError } from "../errors.ts";
 import { DEFAULT_PAGE, MAX_PAGE } from "./page-size-plugin.ts";
+import { MAX_DEPTH } from "./variables.ts";
+
+/** A part of a filter becomes a condition of the statement: it counts as so many values. */
+export const FILTER_WEIGHT = 10;
 
 /** What an operation asks for, its fragments counted wherever they are spread. */
 export interface Size {
@@ -21,6 +25,8 @@ export interface Size {
   introspections: number;
   /** What may come back at most: pages (`first`, `last`) of pages. */
   rows: number;
+  /** Entries of lists and objects that stand in the document, wherever they are spread. */
+  values: number;
   /** How often each variable is used. */
   uses: Map<string, number>;
 }
@@ -35,6 +41,7 @@ const nothing = (): Part => ({
   directives: 0,
   introspections: 0,
   rows: 0,
+  values: 0,
   uses: new Map(),
   isPage: false,
 });
@@ -56,9 +63,17 @@ export function measureDocument(
   variables: Record<string, unknown>,
 ): MeasuredDocument {
   const fragments = new Map<string, FragmentDefinitionNode>();
+  /** Page sizes in variables that are left out; the largest of all operations, which share the fragments. */
+  const defaults = new Map<string, number>();
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) {
       fragments.set(definition.name.value, definition);
+    } else if (definition.kind === Kind.OPERATION_DEFINITION) {
+      for (const { variable, defaultValue } of definition.variableDefinitions ?? []) {
+        if (defaultValue?.kind !== Kind.INT) continue;
+        const size = bounded(Number(defaultValue.value));
+        defaults.set(variable.name.value, Math.max(size, defaults.get(variable.name.value) ?? 0));
+      }
     }
   }
 
@@ -95,6 +110,7 @@ export function measureDocument(
       sum.directives += part.directives;
       sum.introspections += part.introspections;
       sum.rows += part.rows;
+      sum.values += part.values;
       for (const [name, uses] of part.uses) use(sum, name, uses);
       ofDirectives(selection, sum);
       sum.isPage ||=
@@ -116,10 +132,13 @@ export function measureDocument(
       directives: inner.directives,
       introspections: inner.introspections + (isSchema ? 1 + inner.aliases : 0),
       rows: page === undefined ? inner.rows : page * (1 + inner.rows),
+      values: inner.values,
       uses: inner.uses,
       isPage: false,
     };
-    for (const { value } of field.arguments ?? []) ofValue(value, part);
+    for (const { name, value } of field.arguments ?? []) {
+      ofValue(value, part, name.value === "filter" ? FILTER_WEIGHT : 1);
+    }
     return part;
   }
 
@@ -127,7 +146,8 @@ export function measureDocument(
     const size = given.find(({ name }) => name.value === "first" || name.value === "last")?.value;
     if (size?.kind === Kind.VARIABLE) {
       fixed = false;
-      return bounded(variables[size.name.value]);
+      const given = variables[size.name.value];
+      return given === undefined ? (defaults.get(size.name.value) ?? DEFAULT_PAGE) : bounded(given);
     }
     return bounded(size?.kind === Kind.INT ? Number(size.value) : undefined);
   }
@@ -148,20 +168,31 @@ function ofDirectives(node: ASTNode, part: Part): void {
   const { directives = [] } = node as FieldNode;
   part.directives += directives.length;
   for (const { arguments: given = [] } of directives) {
-    for (const { value } of given) ofValue(value, part);
+    for (const { value } of given) ofValue(value, part, 1);
   }
 }
 
-function ofValue(value: ValueNode, part: Part): void {
+/** @param weight what a field of an object counts for */
+function ofValue(
+  value: ValueNode,
+  part: Pick<Size, "values" | "uses">,
+  weight: number,
+  depth = 0,
+): void {
+  if (depth > MAX_DEPTH) {
+    throw new ApiError("BAD_USER_INPUT", `A value may be ${MAX_DEPTH} levels deep.`);
+  }
   switch (value.kind) {
     case Kind.VARIABLE:
       use(part, value.name.value, 1);
       return;
     case Kind.LIST:
-      for (const entry of value.values) ofValue(entry, part);
+      part.values += value.values.length;
+      for (const entry of value.values) ofValue(entry, part, weight, depth + 1);
       return;
     case Kind.OBJECT:
-      for (const field of value.fields) ofValue(field.value, part);
+      part.values += value.fields.length * weight;
+      for (const field of value.fields) ofValue(field.value, part, weight, depth + 1);
       return;
     case Kind.INT:
     case Kind.FLOAT:
@@ -171,7 +202,14 @@ function ofValue(value: ValueNode, part: Part): void {
   }
 }
 
-function use({ uses }: Size, name: string, times: number): void {
+/** How many values there are in one that stands in the document. */
+export function countLiteral(value: ValueNode, weight: number): number {
+  const part = { values: 0, uses: new Map<string, number>() };
+  ofValue(value, part, weight);
+  return part.values;
+}
+
+function use({ uses }: Pick<Size, "uses">, name: string, times: number): void {
   uses.set(name, (uses.get(name) ?? 0) + times);
 }
 

@@ -7,7 +7,13 @@ import {
   type TypeNode,
 } from "postgraphile/graphql";
 import { ApiError } from "../errors.ts";
-import { type MeasuredDocument, measureDocument } from "./document-size.ts";
+import {
+  countLiteral,
+  FILTER_WEIGHT,
+  type MeasuredDocument,
+  measureDocument,
+  type Size,
+} from "./document-size.ts";
 
 /** What one request may ask for: see measureDocument(). */
 export const LIMITS = {
@@ -25,15 +31,12 @@ export const LIMITS = {
   introspections: 3,
   /** What may come back at most: pages (`first`, `last`) of pages. */
   rows: 12_000,
-  /** Entries of lists and objects in variables, once for each place that uses the variable. */
+  /** Entries of lists and objects; those in variables once for each place that uses the variable. */
   values: 20_000,
 } as const;
 
 /** What measureDocument() counts of an operation. */
 const MEASURED = ["depth", "fields", "aliases", "directives", "introspections", "rows"] as const;
-
-/** A part of a filter becomes a condition of the statement: it counts as so many values. */
-const FILTER_WEIGHT = 10;
 
 /** Documents whose size does not depend on page sizes in variables. */
 const REMEMBERED_DOCUMENTS = 1000;
@@ -67,7 +70,7 @@ export function createLimitCheck(): (body: GraphQLBody) => OperationDefinitionNo
     // All of them where the name leaves it open, so that no name lets a large one through.
     const named = measured.operations.filter(({ node }) => node.name?.value === operationName);
     const operations = typeof operationName === "string" ? named : measured.operations;
-    for (const { node, size } of operations) checkValues(node, size.uses, variables);
+    for (const { node, size } of operations) checkValues(node, size, variables);
     return operations.map(({ node }) => node);
   };
 }
@@ -95,16 +98,19 @@ function checkSize({ fragments, operations }: MeasuredDocument): void {
 
 function checkValues(
   { variableDefinitions = [] }: OperationDefinitionNode,
-  uses: ReadonlyMap<string, number>,
+  size: Pick<Size, "uses" | "values">,
   variables: Record<string, unknown>,
 ): void {
-  let values = 0;
-  for (const { variable, type } of variableDefinitions) {
+  let { values } = size;
+  for (const { variable, type, defaultValue } of variableDefinitions) {
     const name = variable.name.value;
     const value = variables[name];
-    if (typeof value !== "object" || value === null) continue;
     const weight = namedType(type).endsWith("Filter") ? FILTER_WEIGHT : 1;
-    values += countEntries(value) * weight * (uses.get(name) ?? 0);
+    const uses = size.uses.get(name) ?? 0;
+    if (value === undefined && defaultValue) values += countLiteral(defaultValue, weight) * uses;
+    else if (typeof value === "object" && value !== null) {
+      values += countEntries(value) * weight * uses;
+    }
   }
   if (values > LIMITS.values) throw tooComplex("values", values);
 }
@@ -133,7 +139,7 @@ const WORDS: Readonly<Record<keyof typeof LIMITS, string>> = {
   fragments: "fragments",
   introspections: "__schema and __type, with the aliases in them",
   rows: "rows, by the sizes of its pages within pages",
-  values: "values in its variables, counted wherever they are used",
+  values: "values in its lists and objects, counted wherever they are used",
 };
 
 function tooComplex(limit: keyof typeof LIMITS, asked?: number): ApiError {

@@ -1,7 +1,7 @@
 import { ApiError } from "../errors.ts";
 
-/** Objects and lists within each other in one variable. */
-const MAX_DEPTH = 100;
+/** Objects and lists within each other in one value. */
+export const MAX_DEPTH = 100;
 
 /**
  * Refuses what PostgreSQL could not keep as it is, before anything is done with it: half a character

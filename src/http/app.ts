@@ -63,10 +63,12 @@ export function createApp(options: AppOptions): Express {
 }
 
 /** Who takes anything gets application/json, as GraphQL over HTTP has it: that is what old clients read. */
-const plainJson: RequestHandler = (request, _response, next) => {
+const plainJson: RequestHandler = (request, response, next) => {
   if (request.scope) request.scope.operation = null;
   const { accept = "*/*" } = request.headers;
   if (accept.trim() === "*/*") request.headers.accept = "application/json";
+  // Whatever else is answered with 405, which has to say what would do (RFC 9110).
+  if (request.method !== "POST") response.set("Allow", "POST, OPTIONS");
   next();
 };
 

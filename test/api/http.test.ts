@@ -53,6 +53,14 @@ describe("HTTP", () => {
     expect(errors[0]?.extensions.code).toMatch(/^(BAD_USER_INPUT|NOT_FOUND)$/);
   });
 
+  it.each(["GET", "HEAD", "PUT", "DELETE"])(
+    "%s is 405, which says what is allowed",
+    async (method) => {
+      const response = await fetch(`${api.url}/graphql`, { method });
+      expect([response.status, response.headers.get("allow")]).toEqual([405, "POST, OPTIONS"]);
+    },
+  );
+
   it("answers a bad token in it, too: clients find the code there", async () => {
     for (const accept of ["application/graphql-response+json", "application/json"]) {
       const response = await fetch(`${api.url}/graphql`, {

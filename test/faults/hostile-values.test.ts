@@ -144,6 +144,17 @@ describe("a hostile value is BAD_USER_INPUT, nothing masked as an internal error
       },
     ],
     [
+      "a filter of 900 levels",
+      () => query(`{ items(filter: ${"{not: ".repeat(900)}{}${"}".repeat(900)}) { totalCount } }`),
+    ],
+    [
+      "a JSON literal of 900 levels",
+      () =>
+        query(
+          `mutation { createItem(input: {item: {title: "a", data: ${deep(900)}}}) { item { id } } }`,
+        ),
+    ],
+    [
       "a subscription over HTTP, at once",
       () => query("subscription { itemChanged(initialEvent: true) { operation } }"),
     ],

@@ -78,6 +78,24 @@ const DOCUMENTS: [string, () => string, RegExp][] = [
     /12,000 rows/,
   ],
   [
+    "pages by the default of a variable",
+    () =>
+      "query ($n: Int = 100) { users(first: $n) { nodes { items(first: $n) { nodes { user { items(first: $n) { nodes { id } } } } } } } }",
+    /12,000 rows/,
+  ],
+  [
+    "the default of a variable for 50 aliases",
+    () =>
+      `query ($f: [ItemFilter!] = [${times(300, () => "{id: {isNull: true}}")}]) { ${times(50, (n) => `x${fresh()}${n}: items(filter: {or: $f}, first: 1) { nodes { id } }`)} }`,
+    /20,000 values/,
+  ],
+  [
+    "one filter in a fragment for many places",
+    () =>
+      `{ me { ...P sessions { nodes { user { ...P } } } items { nodes { user { ...P } } } deviceTokens { nodes { user { ...P } } } } } fragment P on User { items(filter: {or: [${times(400, () => "{id: {isNull: true}}")}]}, first: 1) { nodes { id } } }`,
+    /20,000 values/,
+  ],
+  [
     "pages that fragments hide",
     () =>
       "{ users(first: 100) { ...P } } fragment P on UsersConnection { nodes { items(first: 100) { ...Q } sessions(first: 100) { nodes { id } } } } fragment Q on ItemsConnection { nodes { id } }",
