@@ -158,4 +158,21 @@ describe("attempts", () => {
     await pass(api.database, "7 seconds");
     expect(codes([await refresh(refreshToken)])).toEqual(["ok"]);
   });
+
+  it("refresh: what is repeated within the grace uses up nothing, so fifty at once are all answered", async () => {
+    const { refreshToken } = await api.signUp();
+    const refresh = (token: string) =>
+      post(`refreshTokens(input: {refreshToken: "${token}"}) { tokens { refreshToken } }`);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(refreshToken)));
+    expect(codes(answers)).toEqual(Array(50).fill("ok"));
+    const successors = new Set(
+      answers.map(({ data }) => data.refreshTokens.tokens.refreshToken as string),
+    );
+    expect(successors.size).toBe(1);
+    expect(codes([await refresh([...successors][0] as string)])).toEqual(["ok"]);
+    const { rows } = await api.database.owner.query(
+      "select count from app_private.attempts where kind = 'refresh'",
+    );
+    expect(rows).toEqual([{ count: 2 }]);
+  });
 });

@@ -64,6 +64,21 @@ describe("sessions", () => {
     expect(await sessions(account.token)).toHaveLength(1);
   });
 
+  it("that were not refreshed for 30 days have ended, and are not listed", async () => {
+    const account = await api.signUp();
+    await logIn(account, "a drawer");
+    const idleFor = (days: number) =>
+      api.database.owner.query(
+        `update app_public.sessions set last_used_at = now() - make_interval(days => $2)
+         where user_id = $1 and device_info = 'a drawer'`,
+        [account.userId, days],
+      );
+    await idleFor(29);
+    expect(await sessions(account.token)).toHaveLength(2);
+    await idleFor(30);
+    expect(await sessions(account.token)).toMatchObject([{ isCurrent: true }]);
+  });
+
   it("of others are as if absent", async () => {
     const [ann, bob] = [await api.signUp(), await api.signUp()];
     const id = (await sessions(ann.token))[0]?.id as number;
