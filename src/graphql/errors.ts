@@ -183,6 +183,8 @@ function ofPlan(error: Error, { timeouts }: ErrorMaskOptions): Description | und
   if (/^Attempted to update a record, but no new values/.test(error.message)) {
     return described("BAD_USER_INPUT", "There is nothing to change.", { field: "patch" });
   }
+  const [, cursor] = /^Invalid '(after|before)' cursor/.exec(error.message) ?? [];
+  if (cursor) return described("BAD_USER_INPUT", error.message, { field: cursor });
   if (isSafeError(error)) {
     const { code = "BAD_USER_INPUT", ...said } = (error.extensions ??
       {}) as Partial<ErrorExtensions>;

@@ -167,9 +167,13 @@ export function createLiveTables(options: {
       // Before the right is asked about, which takes a moment: no change is missed.
       add(table, subscriber);
       if (initial) queue.push(initial);
-      if (!(await mayRead(pool, name, settings.role as string))) {
+      try {
+        if (!(await mayRead(pool, name, settings.role as string))) {
+          throw forbidden(settings.role as string);
+        }
+      } catch (error) {
         queue.end();
-        throw forbidden(settings.role as string);
+        throw error;
       }
       return queue.iterator;
     },

@@ -3,6 +3,7 @@ import type { Pool } from "pg";
 import type { Identity } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
 import { ApiError } from "../errors.ts";
+import { UNAVAILABLE_MESSAGE } from "../graphql/errors.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 
 /**
@@ -25,6 +26,20 @@ export function authorizationOf(params: Record<string, unknown> | undefined): st
     );
   }
   return value;
+}
+
+/**
+ * 4403 where the token or its session is no good; 1013, try again later, where nobody could tell: a client
+ * must not take that for a log-out.
+ */
+export function refuseSocket(socket: Extra["socket"], error: unknown): void {
+  if (error instanceof ApiError && error.code === "UNAUTHENTICATED") {
+    socket.close(4403, error.message);
+  } else if ((error as { code?: unknown } | undefined)?.code === "HWREV") {
+    socket.close(4403, "This session has ended.");
+  } else {
+    socket.close(1013, UNAVAILABLE_MESSAGE);
+  }
 }
 
 /** A socket ends with its token and with its session, whichever is first. */
@@ -57,8 +72,8 @@ export function closeWithSession(
       ends = liveEvents.subscribe(`session_ended:${sessionId}`);
       watch();
       await verifySession(pool, settings);
-    } catch {
-      socket.close(4403, "This session has ended.");
+    } catch (error) {
+      refuseSocket(socket, error);
     }
   };
   watch();

@@ -18,7 +18,7 @@ import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { answerTooLarge, jsonLength, LARGE_ANSWER, MAX_ANSWER, MAX_UNSENT } from "./answer-size.ts";
 import { clientAddress } from "./client-address.ts";
-import { authorizationOf, closeWithSession } from "./socket-identity.ts";
+import { authorizationOf, closeWithSession, refuseSocket } from "./socket-identity.ts";
 import { logOperations } from "./web-socket-log.ts";
 
 type GrafastArgs = ExecutionArgs & {
@@ -142,8 +142,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
           return true;
         } catch (error) {
           // Whatever the reason, nobody gets in whose token is not known to be good.
-          if (!(error instanceof ApiError)) return false;
-          extra.socket.close(4403, error.message);
+          refuseSocket(extra.socket, error);
           return true;
         }
       },

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { startTestApi, type TestApi } from "../support/api.ts";
@@ -93,5 +94,46 @@ describe("graphql-transport-ws", () => {
     socket.send(JSON.stringify(subscribe("9", "{ __typename }")));
     await expect.poll(() => received.at(-1)).toEqual({ type: "complete", id: "9" });
     socket.close();
+  });
+});
+
+describe("while nobody can tell whether a session lives", () => {
+  const init = ({ token }: { token: string }) => ({
+    ...INIT,
+    payload: { authorization: `Bearer ${token}` },
+  });
+
+  it("a socket is closed with 1013, which is no log-out: the session could not be asked about", async () => {
+    const ann = await api.signUp();
+    const verify = "execute on function app_private.verify_session(int, int, text)";
+    await api.database.owner.query(`revoke ${verify} from howdah_authenticator`);
+    expect(await (await talk(init(ann))).closed).toBe(1013);
+    await api.database.owner.query(`grant ${verify} to howdah_authenticator`);
+    const { received, socket } = await talk(init(ann));
+    await expect.poll(() => received).toEqual([{ type: "connection_ack" }]);
+    socket.close();
+  });
+
+  it("a socket is closed with 1013: its end could not be heard of, because LISTEN does not stand", async () => {
+    const ann = await api.signUp();
+    const { database } = api;
+    const ready = async () => (await fetch(`${api.opsUrl}/ready`)).status;
+    // Whoever is connected goes on; nobody else gets in.
+    const client = new pg.Client({
+      connectionString: Object.assign(new URL(database.superuserUrl), { pathname: "/postgres" })
+        .href,
+    });
+    await client.connect();
+    await client.query(`alter database ${database.name} allow_connections false`);
+    await client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'howdah live events' and datname = $1`,
+      [database.name],
+    );
+    await expect.poll(ready).toBe(503);
+    expect(await (await talk(init(ann))).closed).toBe(1013);
+    await client.query(`alter database ${database.name} allow_connections true`);
+    await client.end();
+    await expect.poll(ready, { timeout: 15_000 }).toBe(200);
   });
 });

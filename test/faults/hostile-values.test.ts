@@ -170,6 +170,13 @@ describe("a hostile value is BAD_USER_INPUT, nothing masked as an internal error
     expect(printed).not.toHaveBeenCalled();
   });
 
+  it("a cursor of another order is named by its argument", async () => {
+    const { errors } = await query(
+      `{ items(last: 1, before: "${cursorOf(["nope", 1])}") { edges { cursor } } }`,
+    );
+    expect(errors).toMatchObject([{ extensions: { code: "BAD_USER_INPUT", field: "before" } }]);
+  });
+
   it("JSON of 90 levels is stored, of more than 100 it is refused", async () => {
     const body = (levels: number) =>
       raw(
