@@ -1,10 +1,9 @@
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { migrate } from "graphile-migrate";
-import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import { pino } from "pino";
 import { committedMigrations } from "../src/database/committed.ts";
+import { clearAllPools, migrate } from "../src/database/graphile-migrate.ts";
 import { migrateDatabase, migrateSettings } from "../src/database/migrate.ts";
 import { breaks, isAnnounced, unannouncedBreak } from "../src/development/breaking.ts";
 import { type Snapshot, takeSnapshot } from "../src/development/snapshot.ts";
@@ -17,8 +16,8 @@ export interface CheckOptions {
   ownerUrl: string;
   authenticatorUrl: string;
   authenticatorPassword: string;
-  /** Number of the last migration that is not judged: those before the rule, or the last release. */
-  after: number;
+  /** The last migration that is not judged, as its file is named: those before the rule, or the last release. */
+  after: string;
   migrationsFolder?: string;
 }
 
@@ -35,7 +34,9 @@ export async function unannouncedBreaks(options: CheckOptions): Promise<string[]
   try {
     await mkdir(join(folder, "committed"));
     await stage("roles.sql");
-    const old = all.filter(({ filename }) => Number.parseInt(filename, 10) <= options.after);
+    const last = all.findIndex(({ realFilename }) => realFilename === options.after);
+    if (last === -1) throw new Error(`migrations/committed/${options.after} is not there.`);
+    const old = all.slice(0, last + 1);
     for (const { realFilename } of old) await stage(`committed/${realFilename}`);
     await migrateDatabase({
       databaseUrl: ownerUrl,
@@ -64,4 +65,4 @@ export async function unannouncedBreaks(options: CheckOptions): Promise<string[]
 }
 
 /** Those up to this one were there before the rule. */
-export const LAST_OLD_MIGRATION = 60;
+export const LAST_OLD_MIGRATION = "000052-rules.sql";

@@ -8,16 +8,18 @@ export default {
       config: {
         useTypeImports: true,
         enumsAsTypes: true,
-        strictScalars: true,
-        // As JSON has them.
+        // As JSON has them; what is not here, such as a domain of yours, is unknown until it is.
         scalars: {
+          BigFloat: "string",
           BigInt: "string",
           Cursor: "string",
+          Date: "string",
           Datetime: "string",
           InternetAddress: "string",
-          JSON: "unknown",
           Time: "string",
+          UUID: "string",
         },
+        defaultScalarType: "unknown",
       },
     },
   },

@@ -1,15 +1,19 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { commit as commitMigration, run } from "graphile-migrate";
-import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import type { Config } from "../../src/config.ts";
 import { committedMigrations } from "../../src/database/committed.ts";
+import {
+  clearAllPools,
+  commit as commitMigration,
+  run,
+} from "../../src/database/graphile-migrate.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
+import { statementStarts } from "../../src/database/statements.ts";
 import { inTurn } from "../../src/database/turns.ts";
 import { breaks, isAnnounced, unannouncedBreak } from "../../src/development/breaking.ts";
-import { explain } from "../../src/development/current-migration.ts";
+import { explain, refuseTransactions } from "../../src/development/current-migration.ts";
+import { unbuildable } from "../../src/development/report.ts";
 import { writeSchemaFiles } from "../../src/development/schema-files.ts";
 import { type Snapshot, takeSnapshot } from "../../src/development/snapshot.ts";
-import { statementStarts } from "../../src/development/statements.ts";
 import {
   CURRENT,
   DatabaseCommandError,
@@ -60,15 +64,21 @@ async function tryOut(databases: Databases, text: string, mayBreak: boolean): Pr
   const { settings, shadowUrl, shadowAuthenticatorUrl } = databases;
   await makeShadow(databases);
   const before = await takeSnapshot(shadowAuthenticatorUrl);
-  const attempt = (second: string) =>
-    run(settings, text, "current.sql", { shadow: true }).catch(async (error) => {
+  const attempt = async (second: string) => {
+    try {
+      refuseTransactions(text);
+      await run(settings, text, "current.sql", { shadow: true });
+    } catch (error) {
       const fault = await explain(error, settings, shadowUrl, text);
       throw new DatabaseCommandError(`${second}${fault.message}`, { cause: error });
-    });
+    }
+  };
   await attempt("");
   await attempt("migrations/current.sql runs once, but not a second time, as it has to.\n");
-  const after = await takeSnapshot(shadowAuthenticatorUrl);
   clearAllPools();
+  const after = await takeSnapshot(shadowAuthenticatorUrl).catch((error: Error) => {
+    throw new DatabaseCommandError(unbuildable(error.message), { cause: error });
+  });
   const found = await breaks(before, after);
   if (found.length > 0 && !mayBreak) {
     throw new DatabaseCommandError(unannouncedBreak("migrations/current.sql", found));

@@ -1,10 +1,10 @@
 import { join, relative, resolve } from "node:path";
 import type { Settings as MigrateSettings } from "graphile-migrate";
-import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import pg from "pg";
 import { pino } from "pino";
 import type { Config } from "../../src/config.ts";
 import { openConnections } from "../../src/database/connections.ts";
+import { clearAllPools } from "../../src/database/graphile-migrate.ts";
 import { migrateSettings } from "../../src/database/migrate.ts";
 
 export const ROOT = resolve(import.meta.dirname, "../..");

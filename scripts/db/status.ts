@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import type { Config } from "../../src/config.ts";
 import { readHistory } from "../../src/database/committed.ts";
+import { statementStarts } from "../../src/database/statements.ts";
 import { inTurn } from "../../src/database/turns.ts";
 import { compile } from "../../src/development/current-migration.ts";
-import { statementStarts } from "../../src/development/statements.ts";
 import { CURRENT, withDatabases } from "./databases.ts";
 
 /** `npm run db:status`: what is committed, what of it the database has run, and what is in current.sql. */

@@ -1,12 +1,14 @@
 import { readFile } from "node:fs/promises";
-import { uncommit as uncommitMigration } from "graphile-migrate";
-import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
 import type { Config } from "../../src/config.ts";
 import { readHistory } from "../../src/database/committed.ts";
+import {
+  clearAllPools,
+  uncommit as uncommitMigration,
+} from "../../src/database/graphile-migrate.ts";
+import { statementStarts } from "../../src/database/statements.ts";
 import { inTurn } from "../../src/database/turns.ts";
 import { writeSchemaFiles } from "../../src/development/schema-files.ts";
 import { takeSnapshot } from "../../src/development/snapshot.ts";
-import { statementStarts } from "../../src/development/statements.ts";
 import { CURRENT, DatabaseCommandError, ROOT, withDatabases } from "./databases.ts";
 
 /** `npm run db:uncommit`: the last committed file becomes current.sql again. */

@@ -1,17 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import {
-  Logger as MigrateLogger,
-  type Settings as MigrateSettings,
-  migrate,
-  run,
-  watch,
-} from "graphile-migrate";
-// Its pools linger, and end the process when their connections are cut: they have to go with us.
-import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
+import type { Settings as MigrateSettings } from "graphile-migrate";
 import { runMigrations, Logger as WorkerLogger } from "graphile-worker";
 import type { Logger } from "pino";
 import { readHistory } from "./committed.ts";
+// Its pools linger, and end the process when their connections are cut: they have to go with us.
+import { clearAllPools, Logger as MigrateLogger, migrate, run, watch } from "./graphile-migrate.ts";
 import { scramVerifier } from "./scram.ts";
 import { inTurn } from "./turns.ts";
 

@@ -1,8 +1,9 @@
 import pg from "pg";
 import { type Finding, runRules } from "../rules/run-rules.ts";
 
-/** Findings shown with what mends them; the others are counted. */
-const MAX_SHOWN = 5;
+/** Rules that are shown, and objects of each; the others are counted. */
+const MAX_RULES = 8;
+const MAX_OBJECTS = 10;
 
 /** Looks at the schema with the rules of src/rules after each change of it. */
 export function createCatalogueCheck(databaseUrl: string): () => Promise<string | undefined> {
@@ -15,11 +16,11 @@ export function createCatalogueCheck(databaseUrl: string): () => Promise<string 
     const fresh = findings.filter((finding) => !before.has(keyOf(finding)));
     const gone = [...before].filter((key) => !known?.has(key)).length;
     if (fresh.length === 0 && gone === 0) return undefined;
-    const shown = fresh.slice(0, MAX_SHOWN).map(describe);
-    const more = fresh.length - shown.length;
+    const groups = [...Map.groupBy(fresh, ({ rule }) => rule).values()];
+    const more = groups.length - MAX_RULES;
     return [
-      ...shown,
-      ...(more > 0 ? [`… and ${more} more: npm run howdah -- lint`] : []),
+      ...groups.slice(0, MAX_RULES).map(describe),
+      ...(more > 0 ? [`… and ${more} more rules: npm run howdah -- lint`] : []),
       ...(gone > 0 ? [`${gone} ${gone === 1 ? "finding" : "findings"} less`] : []),
     ].join("\n");
   };
@@ -40,6 +41,16 @@ function keyOf({ rule, object, detail }: Finding): string {
   return `${rule} ${object} ${detail}`;
 }
 
-function describe({ level, rule, object, detail, resolution, page }: Finding): string {
-  return `${level}: ${object} (${rule}, ${page})\n  ${detail}\n  → ${resolution}`;
+/** What one rule finds: the first in full, the others by name. */
+function describe([first, ...others]: Finding[]): string {
+  const { level, rule, object, detail, resolution, page } = first as Finding;
+  const names = [...new Set(others.map((other) => other.object))];
+  const more = names.length - MAX_OBJECTS;
+  const also = names.slice(0, MAX_OBJECTS).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return [
+    `${level}: ${object} (${rule}, ${page})`,
+    `  ${detail}`,
+    `  → ${resolution}`,
+    ...(names.length > 0 ? [`  also ${also}`] : []),
+  ].join("\n");
 }

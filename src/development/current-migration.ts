@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Settings as MigrateSettings, watch } from "graphile-migrate";
-import { clearAllPools } from "graphile-migrate/dist/pgReal.js";
+import type { Settings as MigrateSettings } from "graphile-migrate";
 import { type Logger, pino } from "pino";
 import { HistoryError, readHistory } from "../database/committed.ts";
+import { clearAllPools, watch } from "../database/graphile-migrate.ts";
 import { migrateSettings } from "../database/migrate.ts";
+import { statementStarts } from "../database/statements.ts";
 import { inTurn } from "../database/turns.ts";
 import { describeSqlFault, type SqlError } from "./sql-fault.ts";
 
@@ -25,6 +26,7 @@ export async function applyCurrentMigration(databaseUrl: string, root: string): 
   try {
     return await inTurn(databaseUrl, async (client) => {
       await readHistory(client, settings);
+      refuseTransactions(text);
       try {
         await watch(settings, true);
       } finally {
@@ -39,6 +41,19 @@ export async function applyCurrentMigration(databaseUrl: string, root: string): 
   } catch (error) {
     throw await explain(error, settings, databaseUrl, text);
   }
+}
+
+/** @throws SqlError where the text begins or ends a transaction: half of it would stay if it fails. */
+export function refuseTransactions(text: string): void {
+  if (/^--! no-transaction/m.test(text)) return;
+  const offset = statementStarts(text).find((start) =>
+    /^(begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b/i.test(
+      text.slice(start, start + 100),
+    ),
+  );
+  if (offset === undefined) return;
+  const message = "a migration is one transaction, and neither begins nor ends one itself";
+  throw Object.assign(new Error(message), { offset });
 }
 
 /** What went wrong with the text of current.sql, as one who wrote it has to know it. */

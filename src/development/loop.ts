@@ -1,8 +1,9 @@
 import { createCatalogueCheck } from "./catalogue.ts";
 import { collect } from "./collect.ts";
 import { applyCurrentMigration, MigrationFault } from "./current-migration.ts";
+import { tellOfLocks } from "./lock-wait.ts";
 import type { Part, PartMessage, PartState } from "./parts.ts";
-import { describeApiChanges } from "./report.ts";
+import { describeApiChanges, unbuildable } from "./report.ts";
 import { writeSchemaFiles } from "./schema-files.ts";
 
 export interface LoopOptions {
@@ -33,26 +34,32 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
 
   /** Takes the API's schema over, and tells what is new in it. */
   async function take(said: PartMessage, began: number, isSql: boolean): Promise<void> {
+    const rules = checkCatalogue().catch((error: Error) => `No rules: ${error.message}`);
     if ("fault" in said) {
       console.error(
-        `PostGraphile cannot build a schema of this database: ${said.fault}\n${api.isRunning() ? "The API goes on with the schema before." : "There is no API until it can."}`,
+        `${unbuildable(said.fault)}\n${api.isRunning() ? "The API goes on with the schema before." : "There is no API until it can."}`,
       );
+      const findings = await rules;
+      if (findings !== undefined) console.log(findings);
       return;
     }
     const { schema: next = "" } = said;
-    const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    if (schema !== undefined && (isSql || schema !== next)) {
-      console.log(`${await describeApiChanges(schema, next)} (${seconds} s)`);
-    }
+    const isTold = schema !== undefined && (isSql || schema !== next);
+    const [fault, changes, findings] = await Promise.all([
+      writeSchemaFiles(root, next),
+      isTold ? describeApiChanges(schema as string, next) : undefined,
+      rules,
+    ]);
     if (schema === undefined && workerState) onUp(said, workerState);
     schema = next;
-    const fault = await writeSchemaFiles(root, next);
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    if (changes !== undefined) console.log(`${changes} (${seconds} s)`);
     if (fault !== undefined) console.error(fault);
-    const findings = await checkCatalogue().catch((error: Error) => `No rules: ${error.message}`);
     if (findings !== undefined) console.log(findings);
   }
 
   async function apply(): Promise<"applied" | "another database" | undefined> {
+    const locks = tellOfLocks(databaseUrl, (text) => console.error(text));
     try {
       const oid = await applyCurrentMigration(databaseUrl, root);
       console.log("migrations/current.sql is applied");
@@ -63,6 +70,8 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
       if (!(error instanceof MigrationFault)) throw error;
       console.error(`\n${error.message}\n`);
       return undefined;
+    } finally {
+      locks.stop();
     }
   }
 

@@ -32,6 +32,14 @@ export async function describeApiChanges(before: string, after: string): Promise
   return [head, ...shown].join("\n");
 }
 
+/** Why there is no API of what PostgreSQL has taken, for the terminal. */
+export function unbuildable(fault: string): string {
+  const hint = /naming conflict/.test(fault)
+    ? "\nhint: Give one of them another name in the API: comment on … is E'@name other_name\\n…';"
+    : "";
+  return `PostGraphile cannot build a schema of this database: ${fault}${hint}`;
+}
+
 function rank({ level, message }: ApiChange): number {
   return ["breaking", "dangerous", "compatible"].indexOf(level) * 3 + (isAdded(message) ? 0 : 1);
 }

@@ -1,5 +1,6 @@
 import pg from "pg";
-import { statementStarts } from "./statements.ts";
+import { statementStarts } from "../database/statements.ts";
+import { hintFor } from "./sql-hints.ts";
 
 /** A text with placeholders such as :DATABASE_USER, as it is in the file and as it was run. */
 export interface SqlText {
@@ -9,7 +10,11 @@ export interface SqlText {
   placeholders: Readonly<Record<string, string>>;
 }
 
-export type SqlError = Omit<Partial<pg.DatabaseError>, "name"> & { message: string };
+export type SqlError = Omit<Partial<pg.DatabaseError>, "name"> & {
+  message: string;
+  /** In the file, from 0: where we have found it. */
+  offset?: number;
+};
 
 /** Lines shown before the one that failed. */
 const CONTEXT = 2;
@@ -21,19 +26,28 @@ export async function describeSqlFault(
   databaseUrl: string,
 ): Promise<string> {
   const offset =
-    error.position === undefined
+    error.offset ??
+    (error.position === undefined
       ? await startOfFailed(source, databaseUrl, error)
-      : offsetInFile(source, Number(error.position) - 1);
+      : offsetInFile(source, Number(error.position) - 1));
   const code = error.code === undefined ? "" : ` ${error.code}`;
+  const hint = error.hint ?? hintFor(error, source, offset);
   const said = [
     `${error.severity ?? "ERROR"}${code}: ${error.message}`,
     ...(error.detail ? [`detail: ${error.detail}`] : []),
-    ...(error.hint ? [`hint: ${error.hint}`] : []),
+    ...(hint ? [`hint: ${hint}`] : []),
     ...(error.where ? [`where: ${error.where.split("\n", 1)[0]}`] : []),
   ];
   if (offset === undefined) return [source.path, "", ...said].join("\n");
   const { line, column, shown } = excerpt(source.text, offset);
   return [`${source.path}:${line}:${column}`, "", ...shown, "", ...said].join("\n");
+}
+
+/** What was run. */
+function compiled({ text, placeholders }: SqlText): string {
+  const names = Object.keys(placeholders).map(RegExp.escape);
+  const pattern = new RegExp(`(?:${names.join("|") || "(?!)"})\\b`, "g");
+  return text.replace(pattern, (name) => placeholders[name] ?? "");
 }
 
 function excerpt(text: string, offset: number) {
@@ -75,8 +89,10 @@ async function startOfFailed(
   databaseUrl: string,
   error: SqlError,
 ): Promise<number | undefined> {
-  if (error.code === undefined || /^--! no-transaction/m.test(source.text)) return undefined;
+  if (error.code === undefined) return undefined;
   const starts = statementStarts(source.text);
+  // It has one statement, which leaves more behind than can be undone here.
+  if (/^--! no-transaction/m.test(source.text)) return starts[0];
   const client = new pg.Client({ connectionString: databaseUrl });
   client.on("error", () => {});
   let succeeded = 0;
@@ -87,9 +103,7 @@ async function startOfFailed(
     connection.on("commandComplete", () => {
       succeeded += 1;
     });
-    const names = Object.keys(source.placeholders).map(RegExp.escape);
-    const pattern = new RegExp(`(?:${names.join("|") || "(?!)"})\\b`, "g");
-    await client.query(source.text.replace(pattern, (name) => source.placeholders[name] ?? ""));
+    await client.query(compiled(source));
     return undefined;
   } catch (again) {
     // Another fault than the one that is to be explained, such as a lock: no line is better.

@@ -30,7 +30,16 @@ export const NamingPlugin: GraphileConfig.Plugin = {
         return resource.isUnique ? singular : this.pluralize(singular);
       },
       enumValue(previous, _preset, value, codec) {
-        return (previous?.(value, codec) ?? value).toUpperCase();
+        const nameOf = (label: string) =>
+          (previous?.(label, codec) ?? label).toUpperCase().replace(/[^_A-Z0-9]+/g, "_");
+        const name = nameOf(value);
+        const other = codec.values.find((one) => one.value !== value && nameOf(one.value) === name);
+        if (other) {
+          throw new Error(
+            `The values '${value}' and '${other.value}' of enum ${codec.extensions?.pg?.name ?? codec.name} are both ${name} in the API: alter type … rename value …`,
+          );
+        }
+        return name;
       },
     },
   },

@@ -49,7 +49,7 @@ function pattern(printed: string): string {
 const page = readFile("docs/database-first.md", "utf8");
 
 it("the first table of docs/database-first.md goes as the page says, command by command", {
-  timeout: 90_000,
+  timeout: 180_000,
 }, async () => {
   const [first, ...all] = examples((await page).split("## The loop")[0] as string);
   expect(first?.script).toBe("npm run dev\n");
@@ -63,7 +63,7 @@ it("the first table of docs/database-first.md goes as the page says, command by 
   for (const [index, { printed, told }] of all.entries()) {
     const before = dev.running.output().length;
     const end = `---- end of ${index}\n`;
-    await shell.prints(new RegExp(RegExp.escape(end)), 30_000);
+    await shell.prints(new RegExp(RegExp.escape(end)), 90_000);
     const shown = shell.output().slice(output, -end.length).trim();
     output = shell.output().length;
     if (printed !== "") expect(shown).toMatch(new RegExp(`^${pattern(printed)}$`));

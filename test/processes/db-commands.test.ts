@@ -12,6 +12,7 @@ import { until } from "../support/until.ts";
 const NOTES = `drop table if exists app_public.notes;
 create table app_public.notes (id int primary key, body text);
 grant select on app_public.notes to :DATABASE_USER;
+comment on table app_public.notes is $$A person's note.$$;
 `;
 
 /** A command of a copy: its exit code and all that it printed. */
@@ -81,6 +82,11 @@ describe("on the embedded database", { timeout: 60_000 }, () => {
     await refused(
       "create table app_public.once (id int primary key);",
       /not a second time[\s\S]+:1:1\n/,
+    );
+    await refused("begin;\nselect 1;\ncommit;\n", /current\.sql:1:1\n[\s\S]+one transaction/);
+    await refused(
+      "comment on table app_public.items is '@name user';",
+      /cannot build a schema[\s\S]+hint: Give one of them another name/,
     );
     await refused(
       "drop table if exists app_public.notes;",

@@ -45,12 +45,15 @@ describe("a save of current.sql", { timeout: 60_000 }, () => {
     );
     await written("schema.graphql", /type Jotting implements Node \{[^}]+title: String/);
 
-    await dev.save(
+    // Of types that no operation of the client asks for yet, too.
+    const typed = "price numeric(5, 2), day date, key uuid, length interval, path bit varying";
+    const said = await dev.save(
       CURRENT,
-      `${table("jottings")}comment on column app_public.items.data is 'Any JSON.';`,
+      `${table("jottings", typed)}comment on column app_public.items.data is $$It's any JSON.$$;`,
       APPLIED,
     );
-    await written("examples/client/generated.ts", /\/\*\* Any JSON\. \*\//);
+    expect(said).not.toContain("does not fit");
+    await written("examples/client/generated.ts", /\/\*\* It's any JSON\. \*\//);
   });
 
   it("is judged by the rules: what is new is said with its page and what mends it, and only once", async () => {
@@ -58,6 +61,8 @@ describe("a save of current.sql", { timeout: 60_000 }, () => {
     const found = await dev.save(CURRENT, leaking, /row_level_security_off[\s\S]+→/);
     expect(found).toContain("docs/rules/row_level_security_off.md");
     expect(found).toContain("app_public.leaks");
+    // One entry for a rule, whatever it finds.
+    expect(found).toMatch(/missing_comment.md\)\n.+\n.+\n +also app_public\.leaks\.body\n/);
     const again = await dev.save(CURRENT, `${leaking}select 1;`, /The API is as it was/);
     expect(again).not.toContain("row_level_security_off");
     await dev.save(CURRENT, "drop table if exists app_public.leaks;", /findings? less/);
@@ -80,10 +85,23 @@ describe("a save of current.sql", { timeout: 60_000 }, () => {
     expect(await dev.typeOf("Jotting")).toBe("Jotting");
   });
 
+  it("that waits for a transaction says whose", async () => {
+    await dev.save(CURRENT, table("jottings"), APPLIED);
+    const query = "begin; lock table app_public.jottings";
+    const told = await dev.inTransaction(query, () =>
+      dev.save(CURRENT, `${table("jottings")}select 2;`, /Waiting for a lock/),
+    );
+    expect(told).toMatch(
+      /lock that psql \(process \d+\) holds, idle in transaction since .+: begin; lock/,
+    );
+    await dev.save(CURRENT, table("jottings"), APPLIED);
+  });
+
   it("that PostGraphile cannot build says why and keeps the old schema; the next good one works", async () => {
     await dev.save(CURRENT, table("jottings"), APPLIED);
     const fault = await dev.save(CURRENT, UNBUILDABLE, /goes on with the schema before/);
     expect(fault).toMatch(/cannot build a schema of this database: .*'User'/);
+    expect(fault).toContain("hint: Give one of them another name in the API");
     expect(await dev.typeOf("Jotting")).toBe("Jotting");
     await dev.save(CURRENT, `${BUILDABLE}${table("notelets")}`, APPLIED);
     expect(await dev.typeOf("Notelet")).toBe("Notelet");

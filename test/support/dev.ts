@@ -18,6 +18,8 @@ export interface Dev {
   typeOf(name: string): Promise<string | undefined>;
   /** As the owner of its database. */
   query<T extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<T[]>;
+  /** Does something while a psql, so to speak, is in the midst of a transaction. */
+  inTransaction<T>(begin: string, work: () => Promise<T>): Promise<T>;
   stop(): Promise<void>;
 }
 
@@ -31,8 +33,15 @@ export const ANY_PORT = {
 export async function startDev(): Promise<Dev> {
   const { root, remove } = await copyOfProject();
   const running = run("npm", ["run", "dev"], { cwd: root, env: ANY_PORT });
-  const [, api] = (await running.prints(/^ {2}API +(http\S+)\/graphql$/m, 60_000)) as string[];
-  await running.prints(/^Watching/m);
+  let api: string | undefined;
+  try {
+    [, api] = await running.prints(/^ {2}API +(http\S+)\/graphql$/m, 80_000);
+    await running.prints(/^Watching/m);
+  } catch (error) {
+    await running.ends("SIGTERM");
+    await remove();
+    throw error;
+  }
   return {
     root,
     api: api as string,
@@ -62,6 +71,19 @@ export async function startDev(): Promise<Dev> {
       await client.connect();
       try {
         return (await client.query(text, values)).rows;
+      } finally {
+        await client.end();
+      }
+    },
+    async inTransaction(begin, work) {
+      const client = new pg.Client({
+        connectionString: await ownerUrl(root),
+        application_name: "psql",
+      });
+      await client.connect();
+      try {
+        await client.query(begin);
+        return await work();
       } finally {
         await client.end();
       }

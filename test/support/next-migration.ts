@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { calculateHash } from "graphile-migrate/dist/hash.js";
 
-/** A copy of our migrations with one more committed; `after` is the number of the last of ours. */
+/** A copy of our migrations with one more committed; `after` is the last of ours. */
 export async function withMigration(
   body: string,
-): Promise<{ migrationsFolder: string; after: number; remove(): Promise<void> }> {
+): Promise<{ migrationsFolder: string; after: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "howdah-breaking-"));
   await cp("migrations", folder, { recursive: true });
   const last = (await readdir(join(folder, "committed"))).sort().at(-1) as string;
@@ -19,5 +19,5 @@ export async function withMigration(
     `--! Previous: ${previous}\n--! Hash: ${hash}\n--! Message: next\n\n${body}\n`,
   );
   const remove = () => rm(folder, { recursive: true, force: true });
-  return { migrationsFolder: folder, after: number, remove };
+  return { migrationsFolder: folder, after: last, remove };
 }

@@ -50,6 +50,35 @@ export function statementStarts(sql: string): number[] {
   return starts;
 }
 
+/** The text without comments, blanks outside of quotes as one: two that are the same here do the same. */
+export function withoutComments(sql: string): string {
+  let kept = "";
+  let position = 0;
+  const blank = () => {
+    if (kept !== "" && !kept.endsWith(" ")) kept += " ";
+  };
+  const keep = (gap: string) => {
+    for (const [index, part] of gap.split(/\s+/).entries()) {
+      if (index > 0) blank();
+      kept += part;
+    }
+  };
+  QUOTED.lastIndex = 0;
+  for (let match = QUOTED.exec(sql); match; match = QUOTED.exec(sql)) {
+    const [token] = match;
+    keep(sql.slice(position, match.index));
+    position = QUOTED.lastIndex;
+    if (token.startsWith("--")) blank();
+    else if (token === "/*") {
+      blank();
+      position = endOfComment(sql, match.index);
+      QUOTED.lastIndex = position;
+    } else kept += token;
+  }
+  keep(sql.slice(position));
+  return kept.trim();
+}
+
 function endOfComment(sql: string, start: number): number {
   const edges = /\/\*|\*\//g;
   edges.lastIndex = start;

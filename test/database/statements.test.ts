@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { statementStarts } from "../../src/development/statements.ts";
+import { statementStarts, withoutComments } from "../../src/database/statements.ts";
 
 const first = (sql: string) =>
   statementStarts(sql).map((start) => sql.slice(start).split(/[\s;(]/, 1)[0]);
@@ -28,4 +28,12 @@ it("a semicolon in a quote, a dollar quote, brackets or an atomic body ends noth
 
 it("what begins with no word is a statement as well", () => {
   expect(statementStarts("(select 1); values (1)")).toEqual([0, 12]);
+});
+
+it("comments and blanks between tokens make no difference, what is quoted does", () => {
+  expect(withoutComments("-- don't\n  /* it's */\n")).toBe("");
+  expect(withoutComments("select  1 -- one\n;\n\n")).toBe(withoutComments("select 1\n ;"));
+  const quoted = ["$$it's  a$$", "$$it's a$$", "$$it's a -- b$$", "'C:\\'", "'a  b'", '"a\nb"'];
+  expect(new Set(quoted.map(withoutComments))).toEqual(new Set(quoted));
+  expect(withoutComments("a/**/b")).not.toBe(withoutComments("ab"));
 });
