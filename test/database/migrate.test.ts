@@ -50,7 +50,7 @@ async function migrations(url: string): Promise<number> {
   return rows[0].count;
 }
 
-describe("migrating", () => {
+describe("migrating", { timeout: 60_000 }, () => {
   it("two at once take turns, and a third time changes nothing", async () => {
     const databaseUrl = await emptyDatabase();
     const migrate = () =>
