@@ -26,6 +26,7 @@ beforeAll(async () => {
     environment: { ...KEY, ...google.environment, ALLOWED_REDIRECTS: RETURN_URL },
     logger,
   });
+  await keepPayloads();
   worker = await startTestWorker(api.database, KEY, logger);
 });
 afterAll(async () => {
@@ -33,6 +34,22 @@ afterAll(async () => {
   await api.stop();
   await google.stop();
 });
+
+/** A job that is done is gone: its payload is kept in a table of its own, which the dump has too. */
+async function keepPayloads(): Promise<void> {
+  await api.database.owner.query(`
+    create table app_private.kept_payloads (task_id int, payload text);
+    create function app_private.tg_jobs__keep_payload() returns trigger
+    language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
+    as $$
+    begin
+      insert into app_private.kept_payloads values (new.task_id, new.payload::text);
+      return null;
+    end;
+    $$;
+    create trigger _900_keep_payload after insert or update of payload on graphile_worker._private_jobs
+      for each row execute function app_private.tg_jobs__keep_payload()`);
+}
 
 /** Every row of every table of the database as text, the queue included. */
 async function dump(): Promise<string> {
@@ -110,10 +127,39 @@ it("a dump of the database, all job payloads and all logs hold no password, toke
   google.spoil = (response) => response.writeHead(500).end("no");
   expect((await openBrowser(api).toApp(start)).searchParams.get("error")).toBeTruthy();
 
+  // And what follows a link: it ends the sessions, so it comes last.
+  secrets.passwordAfterReset = "a password after the reset";
+  await mutate(
+    `resetPassword(input: {token: "${secrets.reset}", newPassword: "${secrets.passwordAfterReset}"}) { clientMutationId }`,
+  );
+  const back = await mutate(
+    `logIn(input: {identifier: "${email}", password: "${secrets.passwordAfterReset}"}) { tokens { accessToken refreshToken } }`,
+  );
+  secrets.accessTokenOfLogIn = back.logIn.tokens.accessToken;
+  secrets.refreshTokenOfLogIn = back.logIn.tokens.refreshToken;
+  secrets.changedPassword = "a password after the change";
+  await mutate(
+    `changePassword(input: {currentPassword: "${secrets.passwordAfterReset}", newPassword: "${secrets.changedPassword}"}) { user { id } }`,
+    back.logIn.tokens.accessToken,
+  );
+
   const everything = await dump();
   // The dump sees what is there: the device's address has to be kept as it is.
   expect(everything).toContain("device-token-of-nobody-else");
   expect(everything).toContain(email);
+  const { rows: kept } = await api.database.owner.query(
+    `select distinct t.identifier from app_private.kept_payloads k
+     join graphile_worker._private_tasks t on t.id = k.task_id order by 1`,
+  );
+  expect(kept.map(({ identifier }) => identifier)).toEqual(
+    expect.arrayContaining([
+      "deliver_pushes",
+      "fan_out_notification",
+      "users__send_notice",
+      "users__send_proof",
+      "users__start_password_reset",
+    ]),
+  );
   const logged = log.join("");
   expect(logged).toContain("pushes sent");
   const found = Object.entries(secrets).flatMap(([name, secret]) => [

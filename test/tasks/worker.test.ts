@@ -91,6 +91,54 @@ describe("delete_expired", () => {
     await until(left, ({ events, attempts }) => events === 1 && attempts === 1);
     expect(await left()).toEqual({ events: 1, sessions: 1, attempts: 1 });
   });
+
+  it("deletes expired rows of every kind in small batches", async () => {
+    const { owner } = used.database;
+    // The task of the test before looks once more whether something is left.
+    await until(
+      () =>
+        owner.query("select from graphile_worker.jobs where task_identifier = 'delete_expired'"),
+      ({ rowCount }) => rowCount === 0,
+    );
+    const { id } = await used.pushes.userWithDevices();
+    const {
+      rows: [session],
+    } = await owner.query(
+      "insert into app_public.sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id",
+      [id],
+    );
+    await owner.query(
+      `insert into app_private.refresh_tokens (session_id, generation, token_hash, expires_at)
+       select $1, n, sha256(convert_to('r' || n, 'utf8')), now() - interval '8 days' from generate_series(1, 7) n`,
+      [session.id],
+    );
+    await owner.query(
+      `insert into app_private.user_tokens (user_id, purpose, target, token_hash, expires_at)
+       values ($1, 'email_verification', 'a@example.com', sha256('u'), now() - interval '2 days')`,
+      [id],
+    );
+    await owner.query(
+      `insert into app_private.used_sign_in_states (state_hash, expires_at)
+       select sha256(convert_to('s' || n, 'utf8')), now() - interval '1 second' from generate_series(1, 7) n`,
+    );
+    await owner.query(
+      `insert into app_private.data_deletions (confirmation_code_hash, created_at)
+       values (sha256('d'), now() - interval '13 months'), (sha256('e'), now() - interval '11 months')`,
+    );
+    await owner.query(
+      `insert into app_private.sign_in_codes (code_hash, code_challenge, identity, expires_at)
+       values (sha256('c'), '', row('google', 's', null, null, null, null, null, null, null, null),
+         now() - interval '1 second')`,
+    );
+    const deleteFive = async () =>
+      (await owner.query("select app_private.delete_expired(5) as rows")).rows[0].rows;
+    // 5 of the tokens and states, and the one of each other kind; then what is left.
+    expect(await deleteFive()).toBe(5 + 5 + 3);
+    expect(await deleteFive()).toBe(2 + 2);
+    expect(await deleteFive()).toBe(0);
+    const { rows } = await owner.query("select count(*)::int from app_private.data_deletions");
+    expect(rows).toEqual([{ count: 1 }]);
+  });
 });
 
 // Last: what hangs keeps its slots until the worker ends.
