@@ -71,6 +71,8 @@ export interface Config {
   smsWebhook: { url: string; secret: string } | undefined;
   /** Drain deadline, seconds. */
   shutdownSeconds: number;
+  /** Where traces go (OTLP over HTTP), and which part of those that begin here. */
+  tracing: { endpoint: string; ratio: number } | undefined;
   /** The least that is logged. */
   logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -184,6 +186,12 @@ const variables = z.object({
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error"], "must be debug, info, warn or error")
     .default("info"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce
+    .number("must be a number from 0 to 1")
+    .min(0, "must be a number from 0 to 1")
+    .max(1, "must be a number from 0 to 1")
+    .default(1),
   SHUTDOWN_SECONDS: z.coerce
     .number("must be a number of seconds")
     .min(0, "must be a number of seconds")
@@ -299,6 +307,9 @@ function toConfig(v: Variables): Config {
         ? { url: v.SMS_WEBHOOK_URL, secret: v.SMS_WEBHOOK_SECRET }
         : undefined,
     shutdownSeconds: v.SHUTDOWN_SECONDS,
+    tracing: v.OTEL_EXPORTER_OTLP_ENDPOINT
+      ? { endpoint: v.OTEL_EXPORTER_OTLP_ENDPOINT, ratio: v.OTEL_TRACES_SAMPLER_ARG }
+      : undefined,
     logLevel: v.LOG_LEVEL,
   };
 }

@@ -2,6 +2,15 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import type { ErrorCode } from "./errors.ts";
 
+/** A request as part of a trace, where traces are on. */
+export interface RequestTrace {
+  /** Of this request's own span (W3C Trace Context), for whatever it calls. */
+  readonly traceparent: string;
+  /** Runs a statement as a part of it. */
+  statement<T>(text: string, run: () => Promise<T>): Promise<T>;
+  end(scope: RequestScope, status: number | undefined): void;
+}
+
 /** What is known of a request while it is answered: for its line in the log and for the metrics. */
 export interface RequestScope {
   /** The same in the log, in `X-Request-Id`, as `errorId`, and as `requestId` in the jobs that it caused. */
@@ -17,6 +26,7 @@ export interface RequestScope {
   tokensFor: number | undefined;
   /** Milliseconds that it waited for a connection of the pool. */
   poolWait: number;
+  trace: RequestTrace | undefined;
   /** Codes of the errors that it was answered with. */
   codes: ErrorCode[];
 }
@@ -31,6 +41,7 @@ export function newRequestScope(id: string = randomUUID()): RequestScope {
     sessionId: undefined,
     tokensFor: undefined,
     poolWait: 0,
+    trace: undefined,
     codes: [],
   };
 }

@@ -5,6 +5,7 @@ import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { ApiError } from "../errors.ts";
 import { answerTooLarge } from "../http/answer-size.ts";
+import { currentRequest } from "../request-scope.ts";
 import type { Replica } from "./replica.ts";
 import { isReading, readFromReplica } from "./replica-reads.ts";
 import { isPrepared, type PreparedStatement, queryWithSettings } from "./request-query.ts";
@@ -121,7 +122,7 @@ async function inRequestTransaction<T>(
         return corked(stream, () => open().query<TData>(query));
       }
       if (query.name !== undefined) rememberPrepared(client, query.name);
-      single = queryWithSettings(client, identity, query);
+      single = traced(query.text, () => queryWithSettings(client, identity, query));
       const { rows, rowCount } = await single;
       return { rows: rows as TData[], rowCount, notices: [] };
     },
@@ -248,7 +249,7 @@ function wrapClient(
     async query<TData>(query: PgClientQuery): Promise<PgClientResult<TData>> {
       if (transaction?.ending) throw new Error("This transaction has its one statement already.");
       try {
-        const sent = send(client, query);
+        const sent = traced(query.text, () => send(client, query));
         // PostGraphile's own statements (arrayMode) are alone in their transaction: nobody has to
         // wait for one to end the other.
         if (transaction && level === 1 && query.arrayMode) {
@@ -285,6 +286,11 @@ function wrapClient(
       }
     },
   };
+}
+
+/** A part of the request's trace, where there is one. */
+function traced<T>(text: string, run: () => Promise<T>): Promise<T> {
+  return currentRequest()?.trace?.statement(text, run) ?? run();
 }
 
 function send(client: PoolClient, query: PgClientQuery): Promise<QueryResult> {

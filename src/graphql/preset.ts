@@ -7,6 +7,7 @@ import type { SignIn } from "../auth/sign-in.ts";
 import type { Config } from "../config.ts";
 import { createWithPgClient } from "../database/adaptor.ts";
 import type { Replica } from "../database/replica.ts";
+import type { Tracing } from "../tracing.ts";
 import { createConstraintMessages } from "./constraint-messages.ts";
 import { createErrorMask } from "./errors.ts";
 import type { LiveEvents } from "./live-events.ts";
@@ -22,6 +23,8 @@ export interface PresetOptions {
   pool: Pool;
   /** Where reads may go. */
   replica: Replica | undefined;
+  /** Of requests, where it is on. */
+  tracing: Tracing | undefined;
   accessTokens: AccessTokens;
   accounts: Accounts;
   credentials: Credentials;

@@ -12,6 +12,7 @@ import { markSubscription, verifySession } from "../database/adaptor.ts";
 import { markReading } from "../database/replica-reads.ts";
 import { clientAddress } from "../http/client-address.ts";
 import { newRequestScope, type RequestScope } from "../request-scope.ts";
+import type { Tracing } from "../tracing.ts";
 import { createDemand, type Demand, paced } from "./demand.ts";
 import type { LiveEvents } from "./live-events.ts";
 import type { LiveTables } from "./live-tables.ts";
@@ -62,6 +63,7 @@ export function createRequestContext(options: {
   rateLimitFactor: number;
   /** Proxies whose X-Forwarded-For is believed; over HTTP Express knows. */
   trustProxy: number;
+  tracing: Tracing | undefined;
   pool: Pool;
   /** The settings of requests whose session is known to live. */
   verified: WeakSet<object>;
@@ -75,7 +77,9 @@ export function createRequestContext(options: {
   ): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens, trustProxy);
     // Each operation on a WebSocket is a request of its own.
-    const scope = (request.expressv4?.req as Request | undefined)?.scope ?? newRequestScope();
+    const known = (request.expressv4?.req as Request | undefined)?.scope;
+    const scope = known ?? newRequestScope();
+    if (!known) scope.trace = options.tracing?.begin();
     scope.userId = identity.userId;
     scope.sessionId = identity.sessionId;
     // The settings are this request's own object: see identityOf().
@@ -98,6 +102,9 @@ export function createRequestContext(options: {
     // What subscriptions read is shared among them: their settings have nothing of one request alone.
     if (operation?.operation === "subscription") markSubscription(pgSettings);
     else pgSettings["request.id"] = scope.id;
+    if (scope.trace && operation?.operation !== "subscription") {
+      pgSettings["request.traceparent"] = scope.trace.traceparent;
+    }
     if (operation?.operation === "query" && mayBeStale(request)) markReading(pgSettings);
     const demand = createDemand();
     return {

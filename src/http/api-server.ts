@@ -70,6 +70,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
   // It answers from the start, and says what is still to come.
   const state: ApiState = { missing: () => "the schema is being built" };
   try {
+    const tracing = config.tracing && (await import("../tracing.ts")).createTracing(config.tracing);
+    if (tracing) stack.defer(() => tracing.close());
     const ops = await serveState(options, registry, state, stack);
     const max = options.poolSize ?? (await poolSize(authenticatorUrl, config.api.processes));
     const pool = createPool({
@@ -99,6 +101,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     const preset = createPreset({
       pool,
       replica,
+      tracing,
       ...auth,
       rateLimitFactor: config.rateLimitFactor,
       trustProxy: config.api.trustProxy || 0,
@@ -121,6 +124,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       development: options.development,
       logger,
       metrics,
+      tracing,
     });
     const server = createServer(
       {

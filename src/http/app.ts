@@ -11,6 +11,7 @@ import type { Config } from "../config.ts";
 import { ApiError, type ErrorCode } from "../errors.ts";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { currentRequest } from "../request-scope.ts";
+import type { Tracing } from "../tracing.ts";
 import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
 import { consoleDevelopmentRoutes } from "./console-development.ts";
 import { type ConsoleDevelopment, consoleRoutes } from "./console-routes.ts";
@@ -28,6 +29,7 @@ export interface AppOptions {
   development?: ConsoleDevelopment | undefined;
   logger: Logger;
   metrics: ApiMetrics;
+  tracing: Tracing | undefined;
 }
 
 /** The Express app up to GraphQL, which the caller adds; then add `closeApp`. */
@@ -37,7 +39,9 @@ export function createApp(options: AppOptions): Express {
   const app = express();
   app.disable("etag");
   app.set("trust proxy", config.api.trustProxy);
-  app.use(logRequests({ logger, metrics, trustProxy: config.api.trustProxy }));
+  app.use(
+    logRequests({ logger, metrics, tracing: options.tracing, trustProxy: config.api.trustProxy }),
+  );
   app.use(helmet(config.graphiql ? { contentSecurityPolicy: false } : {}));
   app.use(
     cors({ origin: config.allowedOrigins, exposedHeaders: ["X-Request-Id"], maxAge: 86_400 }),

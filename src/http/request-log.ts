@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response } from "express";
 import type { Logger } from "pino";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { inRequest, newRequestScope, type RequestScope } from "../request-scope.ts";
+import type { Tracing } from "../tracing.ts";
 
 /**
  * One line for each request, and its metrics. The id of a proxy that is believed (TRUST_PROXY) is
@@ -11,11 +12,13 @@ export function logRequests(options: {
   logger: Logger;
   metrics: ApiMetrics;
   trustProxy: number | false;
+  tracing: Tracing | undefined;
 }): RequestHandler {
-  const { logger, metrics, trustProxy } = options;
+  const { logger, metrics, trustProxy, tracing } = options;
   return (request, response, next) => {
     const began = performance.now();
     const scope = newRequestScope(trustProxy ? givenId(request) : undefined);
+    scope.trace = tracing?.begin(request.get("traceparent"));
     response.setHeader("X-Request-Id", scope.id);
     response.once("close", () => {
       const duration = performance.now() - began;
@@ -39,6 +42,7 @@ export function logRequest(
   how: { duration: number; status?: number; [field: string]: unknown },
 ): void {
   const { id, operation, userId, sessionId, poolWait, codes } = scope;
+  scope.trace?.end(scope, how.status);
   const level = (how.status ?? 200) >= 500 ? "warn" : "info";
   if (!logger.isLevelEnabled(level)) return;
   logger[level](
