@@ -6,7 +6,7 @@ import type { Bench, Figure } from "./support/bench.ts";
 import { openEnvironment } from "./support/environment.ts";
 import { createClient } from "./support/graphql.ts";
 import { median } from "./support/statistics.ts";
-import { requestsPerSecond } from "./support/wrk.ts";
+import { requestsPerSecond, requireWrk } from "./support/wrk.ts";
 
 const USERS = 20;
 const ITEMS = 200;
@@ -71,6 +71,7 @@ const OPERATIONS: Operation[] = [
 
 /** Requests of one process against the same by hand and by PostGraphile 4, in turns. */
 const bench: Bench = async (options) => {
+  await requireTools();
   const environment = await openEnvironment(options);
   const { owner, dataDirectory, authenticatorUrl } = environment;
   const api = await environment.startApi();
@@ -96,12 +97,7 @@ const bench: Bench = async (options) => {
     authenticatorUrl,
     pem,
   ]);
-  if (!existsSync(resolve("bench/postgraphile-4/node_modules"))) {
-    throw new Error(
-      "This bench compares with PostGraphile 4: npm ci --prefix bench/postgraphile-4",
-    );
-  }
-  const graphile4 = await environment.startProgram("bench/postgraphile-4/server.cjs", [
+  const graphile4 = await environment.startProgram("bench/support/postgraphile-4.cjs", [
     authenticatorUrl,
     pem,
     0,
@@ -164,5 +160,13 @@ const bench: Bench = async (options) => {
   }
   return figures;
 };
+
+/** Says what is missing before anything is started. */
+async function requireTools(): Promise<void> {
+  await requireWrk();
+  if (!existsSync(resolve("bench/node_modules/postgraphile"))) {
+    throw new Error("This bench compares with PostGraphile 4: npm ci --prefix bench");
+  }
+}
 
 export default bench;

@@ -1,18 +1,15 @@
 import type { Socket } from "node:net";
-import { LRUCache } from "lru-cache";
 import type { Pool, PoolClient, QueryConfig, QueryResult } from "pg";
 import type { PgClientQuery, PgClientResult, WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { ApiError } from "../errors.ts";
 import { answerTooLarge } from "../http/answer-size.ts";
 import { currentRequest } from "../request-scope.ts";
+import { rememberPrepared, withName } from "./prepared-statements.ts";
 import type { Replica } from "./replica.ts";
 import { isReading, readFromReplica } from "./replica-reads.ts";
 import { isPrepared, type PreparedStatement, queryWithSettings } from "./request-query.ts";
 import { shareReads } from "./shared-reads.ts";
-
-/** Named statements that a connection keeps prepared; the least used one gives way. */
-const PREPARED_STATEMENTS_PER_CONNECTION = 100;
 
 /** Settings of one request's transactions: `role` always, the claims where somebody is logged in. */
 export type RequestSettings = Record<string, string>;
@@ -121,8 +118,9 @@ async function inRequestTransaction<T>(
       if (!query.arrayMode || single || opened || !isPrepared(client, identity)) {
         return corked(stream, () => open().query<TData>(query));
       }
-      if (query.name !== undefined) rememberPrepared(client, query.name);
-      single = traced(query.text, () => queryWithSettings(client, identity, query));
+      const named = withName(query);
+      if (named.name !== undefined) rememberPrepared(client, named.name);
+      single = traced(query.text, () => queryWithSettings(client, identity, named));
       const { rows, rowCount } = await single;
       return { rows: rows as TData[], rowCount, notices: [] };
     },
@@ -300,32 +298,4 @@ function send(client: PoolClient, query: PgClientQuery): Promise<QueryResult> {
   return query.arrayMode
     ? (client.query({ ...options, rowMode: "array" }) as Promise<QueryResult>)
     : client.query(options);
-}
-
-interface StatementCache {
-  /** pg's own record of what is prepared on this connection. */
-  parsedStatements: Record<string, string>;
-}
-const preparedStatements = new WeakMap<object, LRUCache<string, true>>();
-
-function rememberPrepared(client: PoolClient, name: string): void {
-  const { connection } = client as unknown as { connection: StatementCache };
-  let cache = preparedStatements.get(connection);
-  if (!cache) {
-    cache = new LRUCache({
-      max: PREPARED_STATEMENTS_PER_CONNECTION,
-      dispose: (_value, old, reason) => {
-        const text = connection.parsedStatements[old];
-        if (reason !== "evict" || text === undefined) return;
-        // Forgotten at once, so that a later use in the same pipeline prepares it anew.
-        delete connection.parsedStatements[old];
-        client.query(`deallocate ${client.escapeIdentifier(old)}`).catch(() => {
-          // In an aborted transaction nothing is deallocated: it is still there.
-          connection.parsedStatements[old] = text;
-        });
-      },
-    });
-    preparedStatements.set(connection, cache);
-  }
-  cache.set(name, true);
 }

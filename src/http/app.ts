@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import cors from "cors";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
-import helmet from "helmet";
 import type { Logger } from "pino";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { DataDeletion } from "../auth/data-deletion.ts";
@@ -17,6 +16,7 @@ import { consoleDevelopmentRoutes } from "./console-development.ts";
 import { type ConsoleDevelopment, consoleRoutes } from "./console-routes.ts";
 import { dataDeletionRoutes } from "./data-deletion-routes.ts";
 import { logRequests } from "./request-log.ts";
+import { securityHeaders } from "./security-headers.ts";
 import { signInRoutes } from "./sign-in-routes.ts";
 
 export interface AppOptions {
@@ -38,11 +38,12 @@ export function createApp(options: AppOptions): Express {
     options;
   const app = express();
   app.disable("etag");
+  app.disable("x-powered-by");
   app.set("trust proxy", config.api.trustProxy);
   app.use(
     logRequests({ logger, metrics, tracing: options.tracing, trustProxy: config.api.trustProxy }),
   );
-  app.use(helmet(config.graphiql ? { contentSecurityPolicy: false } : {}));
+  app.use(securityHeaders(config.graphiql));
   app.use(
     cors({ origin: config.allowedOrigins, exposedHeaders: ["X-Request-Id"], maxAge: 86_400 }),
   );
