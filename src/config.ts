@@ -71,8 +71,13 @@ export interface Config {
   smsWebhook: { url: string; secret: string } | undefined;
   /** Drain deadline, seconds. */
   shutdownSeconds: number;
+<<<<<<< HEAD
   /** Where traces go (OTLP over HTTP), and which part of those that begin here. */
   tracing: { endpoint: string; ratio: number } | undefined;
+=======
+  /** Of these, seconds for which the API goes on letting clients in. */
+  drainSeconds: number;
+>>>>>>> d9d8473 (Rolling restarts, a drain that resets nobody, PgBouncer without named statements, npm run faults)
   /** The least that is logged. */
   logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -197,6 +202,10 @@ const variables = z.object({
     .min(0, "must be a number of seconds")
     .max(3600, "must be at most 3600 seconds")
     .default(10),
+  DRAIN_SECONDS: z.coerce
+    .number("must be a number of seconds")
+    .min(0, "must be a number of seconds")
+    .default(0),
 });
 
 type Variables = z.infer<typeof variables>;
@@ -222,6 +231,9 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
   }
   if (v.PERSISTED_OPERATIONS_ONLY === "on" && !v.PERSISTED_OPERATIONS) {
     faults.push("PERSISTED_OPERATIONS: must be set where PERSISTED_OPERATIONS_ONLY is on");
+  }
+  if (v.DRAIN_SECONDS > 0 && v.DRAIN_SECONDS + 2 > v.SHUTDOWN_SECONDS) {
+    faults.push("DRAIN_SECONDS: must be at least 2 less than SHUTDOWN_SECONDS");
   }
   if (v.NODE_ENV !== "production") return faults;
   const need = (name: keyof Variables, why: string) => {
@@ -307,9 +319,13 @@ function toConfig(v: Variables): Config {
         ? { url: v.SMS_WEBHOOK_URL, secret: v.SMS_WEBHOOK_SECRET }
         : undefined,
     shutdownSeconds: v.SHUTDOWN_SECONDS,
+<<<<<<< HEAD
     tracing: v.OTEL_EXPORTER_OTLP_ENDPOINT
       ? { endpoint: v.OTEL_EXPORTER_OTLP_ENDPOINT, ratio: v.OTEL_TRACES_SAMPLER_ARG }
       : undefined,
+=======
+    drainSeconds: v.DRAIN_SECONDS,
+>>>>>>> d9d8473 (Rolling restarts, a drain that resets nobody, PgBouncer without named statements, npm run faults)
     logLevel: v.LOG_LEVEL,
   };
 }

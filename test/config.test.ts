@@ -55,6 +55,13 @@ describe("the settings", () => {
     expect(message).not.toContain("secret");
   });
 
+  it("leave time to finish after DRAIN_SECONDS", () => {
+    expect(faults("api", { DRAIN_SECONDS: "9" })).toContain(
+      "DRAIN_SECONDS: must be at least 2 less than SHUTDOWN_SECONDS",
+    );
+    expect(loadConfig("api", { DRAIN_SECONDS: "8" }).drainSeconds).toBe(8);
+  });
+
   it("of production refuse what development generates", () => {
     expect(faults("api", { NODE_ENV: "production" })).toMatch(
       /AUTHENTICATOR_DATABASE_URL: must be set[\s\S]*JWT_PRIVATE_KEY: must be set/,

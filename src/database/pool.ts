@@ -11,6 +11,8 @@ export interface PoolOptions {
   logger: Logger;
   /** Statements go out without waiting for the answer of the one before. */
   pipeline?: boolean;
+  /** Whether a pooler stands in between. */
+  pooled?: boolean;
   /** How long to wait for a connection, milliseconds; a request is UNAVAILABLE then. 2,000 unless told. */
   acquireTimeout?: number;
 }
@@ -63,6 +65,7 @@ export function createPool(options: PoolOptions): ObservedPool {
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     pipeline: options.pipeline ?? false,
+    ...(options.pooled ? { Client: UnnamedClient } : {}),
   };
   const pool = new ObservedPool(config);
   pool.on("error", (error) => {
@@ -82,20 +85,45 @@ const MIN_POOL = 2;
 /** What the API processes of one command may take of the server's: others need some, too. */
 const SHARE = 0.6;
 
-/** How many connections each of so many processes may hold, by what the server allows. */
-export async function poolSize(connectionString: string, processes: number): Promise<number> {
+export interface ServerLimits {
+  /** How many connections each of so many processes may hold. */
+  max: number;
+  /** Whether a pooler stands in between, which may give each transaction another connection. */
+  pooled: boolean;
+}
+
+/** What the server allows, and how it is reached. */
+export async function serverLimits(
+  connectionString: string,
+  processes: number,
+): Promise<ServerLimits> {
   const client = new pg.Client({ connectionString });
   await client.connect();
   try {
-    const { rows } = await client.query<{ allowed: number }>(
-      `select least(
+    const { rows } = await client.query<{ allowed: number; pid: number }>(
+      `select pg_backend_pid() as pid, least(
          current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
          nullif((select rolconnlimit from pg_roles where rolname = current_user), -1)
        ) as allowed`,
     );
     const share = Math.floor(((rows[0]?.allowed ?? 0) * SHARE) / processes);
-    return Math.min(MAX_POOL, Math.max(MIN_POOL, share));
+    // A pooler makes up the process id that it tells its clients.
+    const { processID } = client as unknown as { processID: number | null };
+    return {
+      max: Math.min(MAX_POOL, Math.max(MIN_POOL, share)),
+      pooled: processID !== rows[0]?.pid,
+    };
   } finally {
     await client.end();
+  }
+}
+
+/** A client that prepares nothing by name: behind a pooler the next transaction may be on a connection without it. */
+class UnnamedClient extends pg.Client {
+  // biome-ignore lint/suspicious/noExplicitAny: of all the ways to call it one is changed
+  override query(config: any, ...more: any[]): any {
+    const named = typeof config?.name === "string" && typeof config.submit !== "function";
+    const query = named ? { ...config, name: undefined } : config;
+    return (super.query as (...args: unknown[]) => unknown)(query, ...more);
   }
 }

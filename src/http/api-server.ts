@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import { postgraphile } from "postgraphile";
@@ -10,7 +11,7 @@ import { loadJwtKeys } from "../auth/keys.ts";
 import type { Config } from "../config.ts";
 import type { Connections } from "../database/connections.ts";
 import { createHealthCheck } from "../database/health.ts";
-import { createPool, poolSize } from "../database/pool.ts";
+import { createPool, serverLimits } from "../database/pool.ts";
 import { type Replica, watchReplica } from "../database/replica.ts";
 import { openLiveEvents } from "../graphql/live-events.ts";
 import { createPreset } from "../graphql/preset.ts";
@@ -19,6 +20,7 @@ import { countLogIns } from "../metrics/log-ins.ts";
 import { createReplicaMetrics } from "../metrics/replica-metrics.ts";
 import { closeApp, createApp } from "./app.ts";
 import type { ConsoleDevelopment } from "./console-routes.ts";
+import { createDrain } from "./drain.ts";
 import { HowdahGrafserv } from "./grafserv.ts";
 import { listen } from "./listen.ts";
 import { type ApiState, serveState } from "./state.ts";
@@ -57,6 +59,9 @@ const IDLE_TIMEOUT = 45_000;
 /** How long a read waits for a connection to the replica before it goes to the primary, milliseconds. */
 const REPLICA_PATIENCE = 500;
 
+/** How long before the end of SHUTDOWN_SECONDS the last requests are cut off, milliseconds. */
+const CUT_OFF = 1000;
+
 /** Starts the API: ready when it resolves. Stops in the order that loses no request. */
 export async function startApi(options: ApiOptions): Promise<ApiServer> {
   const { config, connections, logger } = options;
@@ -73,7 +78,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     const tracing = config.tracing && (await import("../tracing.ts")).createTracing(config.tracing);
     if (tracing) stack.defer(() => tracing.close());
     const ops = await serveState(options, registry, state, stack);
-    const max = options.poolSize ?? (await poolSize(authenticatorUrl, config.api.processes));
+    const limits = await serverLimits(authenticatorUrl, config.api.processes);
+    const max = options.poolSize ?? limits.max;
     const pool = createPool({
       connectionString: authenticatorUrl,
       max,
@@ -81,12 +87,13 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       applicationName: "howdah api",
       logger,
       pipeline: true,
+      pooled: limits.pooled,
     });
-    stack.defer(() => pool.end());
+    stack.defer(() => inTime(pool.end()));
     const waits = watchPool(registry, pool, max);
     pool.onWait = (seconds) => waits.observe(seconds);
-    const replica = openReplica(options, { max, pool, registry });
-    if (replica) stack.defer(() => replica.close());
+    const replica = await openReplica(options, { max, pool, registry });
+    if (replica) stack.defer(() => inTime(replica.close()));
     const health = await createHealthCheck({
       connectionString: authenticatorUrl,
       applicationName: "howdah api health",
@@ -135,6 +142,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       },
       app,
     );
+    const drain = createDrain(server);
     server.setTimeout(options.timeouts?.idle ?? IDLE_TIMEOUT);
     const serv = pgl.createServ((grafservConfig) => new HowdahGrafserv(grafservConfig));
     await serv.addTo(app, server, false);
@@ -144,14 +152,6 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     await pgl.getSchema();
     await listen(server, config.api.port, config.api.host);
     const { port } = server.address() as AddressInfo;
-    stack.defer(
-      () =>
-        new Promise<void>((resolve) => {
-          // Requests in flight finish; connections that only wait close at once.
-          server.close(() => resolve());
-          server.closeIdleConnections();
-        }),
-    );
     const webSockets = serveWebSockets({
       server,
       grafserv: serv,
@@ -165,14 +165,22 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       metrics,
     });
     watchApi(registry, { liveEvents, webSockets });
-    stack.defer(() => webSockets.close());
+    stack.defer(async () => {
+      const patience = (config.shutdownSeconds - config.drainSeconds) * 1000 - CUT_OFF;
+      const [cutOff] = await Promise.all([drain.end(patience), webSockets.close(patience)]);
+      if (cutOff > 0) logger.warn({ requests: cutOff }, "cut off at the end of SHUTDOWN_SECONDS");
+    });
 
     state.missing = async () =>
       (await health.missing()) ??
       (liveEvents.connected() ? undefined : "live events are interrupted: LISTEN does not stand");
     await ops.begin();
     // First of all others: who asks is told before anything is closed.
-    stack.defer(() => ops.drain());
+    stack.defer(async () => {
+      ops.drain();
+      drain.begin();
+      if (config.drainSeconds > 0) await delay(config.drainSeconds * 1000);
+    });
     const disposables = stack.move();
     return {
       graphql: { preset, grafserv: serv, pool },
@@ -187,13 +195,15 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
 }
 
 /** READ_DATABASE_URL, where it is set. It may be away: reads then go to the primary. */
-function openReplica(
+async function openReplica(
   { config, logger }: ApiOptions,
   { max, pool, registry }: { max: number; pool: Pool; registry: Registry },
-): Replica | undefined {
+): Promise<Replica | undefined> {
   const { readDatabaseUrl } = config;
   const { counted, watch } = createReplicaMetrics(registry);
   if (readDatabaseUrl === undefined) return undefined;
+  // One that is away may be behind a pooler when it comes.
+  const { pooled } = await serverLimits(readDatabaseUrl, 1).catch(() => ({ pooled: true }));
   const replica = watchReplica({
     primary: pool,
     pool: createPool({
@@ -203,12 +213,18 @@ function openReplica(
       applicationName: "howdah api reads",
       logger,
       pipeline: true,
+      pooled,
     }),
     logger,
     counted,
   });
   watch(replica);
   return replica;
+}
+
+/** A statement that nobody waits for any more is not waited for either. */
+function inTime(ended: Promise<void>): Promise<void> {
+  return Promise.race([ended, delay(CUT_OFF / 2, undefined, { ref: false })]);
 }
 
 /** In development GraphiQL is served here, under whatever name this machine is called. */

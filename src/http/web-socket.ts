@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import { setImmediate } from "node:timers/promises";
+import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import type { Context, ExecutionResult, OperationResult } from "graphql-ws";
 import { type Extra, useServer } from "graphql-ws/use/ws";
 import pLimit, { type LimitFunction } from "p-limit";
@@ -46,7 +46,8 @@ export interface WebSockets {
   sockets(): number;
   /** How many operations are open on them. */
   operations(): number;
-  close(): Promise<void>;
+  /** Closes each with 1001 once it has its answers, or after so many milliseconds. */
+  close(patience: number): Promise<void>;
 }
 
 /** Open sockets of one user; of one address, for those who are not logged in. */
@@ -55,6 +56,9 @@ const MAX_SOCKETS = 100;
 const MAX_OPERATIONS = 100;
 /** Queries and mutations of one socket that are executed at once; the others wait for their turn. */
 const MAX_EXECUTIONS = 5;
+
+/** How long a client may take to close its half of a socket that this process has closed, milliseconds. */
+const GOODBYE = 1000;
 
 /**
  * GraphQL over WebSocket (`graphql-transport-ws`) on /graphql. The token comes in
@@ -73,6 +77,8 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
   const socketsOf = new Map<string, number>();
   const contexts = new Set<Context>();
   const turns = new WeakMap<WebSocket, LimitFunction>();
+  const executing = new WeakMap<WebSocket, Set<Promise<unknown>>>();
+  let closing = false;
   let turn = Promise.resolve();
   /** One operation is planned in each turn of the event loop. */
   function nextTurn(): Promise<void> {
@@ -94,10 +100,12 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
         const { socket } = (args as GrafastArgs).requestContext.ws as { socket: WebSocket };
         const inTurn = turns.get(socket) ?? pLimit(MAX_EXECUTIONS);
         turns.set(socket, inTurn);
-        return inTurn(() => {
-          if (socket.readyState !== socket.OPEN) return { errors: [new GraphQLError("Closed.")] };
-          return config.execute?.(args) as Promise<ExecutionResult>;
-        });
+        return noted(executing, socket, () =>
+          inTurn(() => {
+            if (socket.readyState !== socket.OPEN) return { errors: [new GraphQLError("Closed.")] };
+            return config.execute?.(args) as Promise<ExecutionResult>;
+          }),
+        );
       },
       async subscribe(args) {
         const results = (await config.subscribe?.({
@@ -153,6 +161,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
+    if (closing) return refuse(socket, "503 Service Unavailable", "Shutting down.");
     if (request.url?.split("?")[0] !== "/graphql") {
       return refuse(socket, "404 Not Found", "WebSockets are at /graphql.");
     }
@@ -171,12 +180,40 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
     sockets: () => webSockets.clients.size,
     operations: () =>
       [...contexts].reduce((sum, { subscriptions }) => sum + Object.keys(subscriptions).length, 0),
-    async close() {
-      server.off("upgrade", upgrade);
-      // graphql-ws closes its sockets with 1001, going away.
-      await graphql.dispose();
+    async close(patience) {
+      closing = true;
+      const late = delay(Math.max(0, patience), undefined, { ref: false });
+      await Promise.all(
+        [...webSockets.clients].map(async (socket) => {
+          await Promise.race([Promise.allSettled(executing.get(socket) ?? []), late]);
+          // The answer goes out first.
+          await setImmediate();
+          socket.close(1001, "Going away");
+        }),
+      );
+      // Who does not say goodbye is not waited for.
+      const patienceForGoodbyes = delay(GOODBYE, undefined, { ref: false });
+      await Promise.race([graphql.dispose(), patienceForGoodbyes]);
+      for (const socket of webSockets.clients) socket.terminate();
     },
   };
+}
+
+/** Runs it, and keeps it among those of its socket until it has ended. */
+async function noted<T>(
+  executing: WeakMap<WebSocket, Set<Promise<unknown>>>,
+  socket: WebSocket,
+  run: () => Promise<T>,
+): Promise<T> {
+  const running = executing.get(socket) ?? new Set();
+  executing.set(socket, running);
+  const promise = run();
+  running.add(promise);
+  try {
+    return await promise;
+  } finally {
+    running.delete(promise);
+  }
 }
 
 /** Whether its answers, and those to all others, are read fast enough for one more of this length. */

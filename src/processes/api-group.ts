@@ -14,31 +14,36 @@ const REPLACE_AFTER = 1000;
 
 /**
  * Several API processes on one port (API_PROCESSES): node:cluster hands out the connections. One
- * that dies is replaced; /ready is that of all of them, /metrics their sum.
+ * that dies is replaced; SIGUSR2 replaces one after the other by the code that is there now. /ready is
+ * that of all of them, /metrics their sum.
  */
 export async function startApiGroup(config: Config, logger: Logger): Promise<Stoppable> {
   const missing = new Map<number, string | null>();
+  /** Those that do not count, in a rolling restart: not ready yet, or on their way out. */
+  const aside = new Set<number>();
   let stopping = false;
+  let restarting = false;
   let url: string | undefined;
   const failed = Promise.withResolvers<never>();
   const started = Promise.withResolvers<void>();
   let hasStarted = false;
 
-  function fork(): void {
+  function fork(): Worker {
     const worker = cluster.fork();
     missing.set(worker.id, "starting");
     worker.on("message", (message: GroupMessage) => {
-      if (!("ready" in message)) return;
+      if (!("ready" in message) || aside.has(worker.id)) return;
       missing.set(worker.id, message.ready);
       url ??= message.url;
       if ([...missing.values()].every((fault) => fault === null)) started.resolve();
     });
     worker.on("exit", (code) => void replace(worker, code));
+    return worker;
   }
 
   async function replace(worker: Worker, code: number): Promise<void> {
     missing.delete(worker.id);
-    if (stopping) return;
+    if (stopping || aside.delete(worker.id)) return;
     if (!hasStarted) {
       // It has said why in one line.
       failed.reject(new Error("one of its processes could not."));
@@ -51,15 +56,45 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
 
   async function stopAll(): Promise<void> {
     stopping = true;
-    const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
-    await Promise.all(
-      workers.map((worker) => {
-        const exited = new Promise((resolve) => worker.once("exit", resolve));
-        worker.send("stop");
-        return exited;
-      }),
-    );
+    await Promise.all(workersNow().map(stopOne));
   }
+
+  function stopOne(worker: Worker): Promise<unknown> {
+    const exited = new Promise((resolve) => worker.once("exit", resolve));
+    worker.send("stop");
+    return exited;
+  }
+
+  /** One after the other is replaced; the old one stops when the new one can serve. */
+  async function restart(): Promise<void> {
+    if (restarting || stopping) return;
+    restarting = true;
+    logger.info("rolling restart");
+    try {
+      for (const old of workersNow()) {
+        const next = fork();
+        aside.add(next.id);
+        missing.delete(next.id);
+        const isReady = await canServe(next);
+        if (!isReady || stopping) {
+          if (!isReady) logger.error("a new API process could not start; the old ones go on");
+          return;
+        }
+        aside.delete(next.id);
+        missing.set(next.id, null);
+        // One that has died meanwhile gets its replacement by another way, and this one goes in its place.
+        const leaving = old.isDead() ? next : old;
+        aside.add(leaving.id);
+        missing.delete(leaving.id);
+        await stopOne(leaving);
+      }
+      logger.info("rolling restart done");
+    } finally {
+      restarting = false;
+    }
+  }
+
+  process.on("SIGUSR2", () => void restart());
 
   const metrics = new AggregatorRegistry();
   const ops = await serveOps({
@@ -89,4 +124,21 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
       await ops.close();
     },
   };
+}
+
+function workersNow(): Worker[] {
+  return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+}
+
+/** False where it ends before it is ready. */
+function canServe(worker: Worker): Promise<boolean> {
+  return new Promise((resolve) => {
+    const onMessage = (message: GroupMessage) => {
+      if (!("ready" in message) || message.ready !== null) return;
+      worker.off("message", onMessage);
+      resolve(true);
+    };
+    worker.on("message", onMessage);
+    worker.once("exit", () => resolve(false));
+  });
 }

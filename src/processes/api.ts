@@ -19,6 +19,10 @@ export function main(): Promise<void> {
       const group = await startApiGroup(config, logger);
       stack.defer(() => group.stop());
     } else {
+      // It must not end this process, wherever it was sent from.
+      process.on("SIGUSR2", () => {
+        if (cluster.isPrimary) logger.warn("a rolling restart needs API_PROCESSES=2 or more");
+      });
       const api = await startApi({
         config,
         connections,

@@ -5,14 +5,20 @@ import { createLogger } from "../logger.ts";
 /** Two SIGINT within this are one Ctrl-C, milliseconds. */
 const ECHO = 500;
 
+/** What giving back may take where a process has to go at once, milliseconds. */
+const ABANDON_TIME = 1000;
+
 /** A started process: what stops it. */
 export interface Stoppable {
   stop(): Promise<void>;
+  /** Gives back what others can go on with: there is no time to finish it. */
+  abandon?(): Promise<void>;
 }
 
 /**
  * The frame around every long-running process: settings, one clear line where it cannot start
- * (exit 1), a drain on SIGTERM or SIGINT (exit 0), and out at once on the second one (exit 1).
+ * (exit 1), a drain on SIGTERM or SIGINT (exit 0), and out at once on the second one or when time is
+ * up (exit 1).
  */
 export async function runProcess(
   name: ProcessName,
@@ -20,11 +26,22 @@ export async function runProcess(
 ): Promise<void> {
   const stopRequested = Promise.withResolvers<void>();
   let requestedAt: number | undefined;
+  let running: Stoppable | undefined;
+  let leaving = false;
+  async function leaveNow(): Promise<void> {
+    if (leaving || !running?.abandon) process.exit(1);
+    leaving = true;
+    setTimeout(() => process.exit(1), ABANDON_TIME);
+    // What cannot be given back is taken up by others later.
+    await running.abandon().catch(() => undefined);
+    process.exit(1);
+  }
   const onSignal = (signal: NodeJS.Signals) => {
     // npm passes on the Ctrl-C that the terminal has sent to us already: that is one, not two.
     const echo =
       signal === "SIGINT" && requestedAt !== undefined && Date.now() - requestedAt < ECHO;
-    if (requestedAt !== undefined && !echo) process.exit(1);
+    if (echo) return;
+    if (requestedAt !== undefined) return void leaveNow();
     requestedAt ??= Date.now();
     stopRequested.resolve();
   };
@@ -46,7 +63,6 @@ export async function runProcess(
     pretty: !config.production && process.stdout.isTTY === true,
     level: config.logLevel,
   });
-  let running: Stoppable;
   try {
     running = await start(config, logger);
   } catch (error) {
@@ -58,7 +74,7 @@ export async function runProcess(
   await stopRequested.promise;
   const deadline = setTimeout(() => {
     logger.error(`not stopped within SHUTDOWN_SECONDS (${config.shutdownSeconds})`);
-    process.exit(1);
+    void leaveNow();
   }, config.shutdownSeconds * 1000);
   await running.stop();
   clearTimeout(deadline);

@@ -13,6 +13,6 @@ export function main(): Promise<void> {
     stack.defer(() => worker.stop());
     logger.info({ ops: worker.opsUrl }, "worker ready");
     const disposables = stack.move();
-    return { stop: () => disposables.disposeAsync() };
+    return { stop: () => disposables.disposeAsync(), abandon: () => worker.abandon() };
   });
 }

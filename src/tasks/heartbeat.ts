@@ -12,6 +12,8 @@ export interface Heartbeat {
   /** Whether others still hold back from what this worker has: not after it was suspended, say. */
   isFresh(): boolean;
   stop(): Promise<void>;
+  /** As if it had missed its heartbeats: what this worker has is given to others now. */
+  abandon(): Promise<void>;
 }
 
 /**
@@ -83,6 +85,15 @@ export async function startHeartbeat(options: {
       await pool
         .query("delete from app_private.workers where id = $1", [workerId])
         .catch(() => undefined);
+    },
+    async abandon() {
+      stopped = true;
+      clearTimeout(timer);
+      await pool.query(
+        `with gone_worker as (delete from app_private.workers where id = $1 returning job_worker_ids)
+         select graphile_worker.force_unlock_workers(job_worker_ids) from gone_worker`,
+        [workerId],
+      );
     },
   };
 }

@@ -24,6 +24,8 @@ import { loadTasks } from "./load-tasks.ts";
 export interface Worker {
   opsUrl: string;
   stop(): Promise<void>;
+  /** Gives up at once what it is at: others go on with it. To be followed by the end of the process. */
+  abandon(): Promise<void>;
 }
 
 export interface WorkerOptions {
@@ -158,6 +160,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     return {
       opsUrl: `http://${config.worker.host}:${ops.port}`,
       stop: () => disposables.disposeAsync(),
+      abandon: () => heartbeat.abandon(),
     };
   } catch (error) {
     await stack.disposeAsync();

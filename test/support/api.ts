@@ -58,6 +58,8 @@ export async function startTestApi(
     development?: ConsoleDevelopment;
     /** Of another instance, which drops it in the end. */
     database?: TestDatabase;
+    /** By way of a pooler. */
+    authenticatorUrl?: string;
   } = {},
 ): Promise<TestApi> {
   const database = options.database ?? (await createTestDatabase());
@@ -73,7 +75,7 @@ export async function startTestApi(
   const api = await startApi({
     config,
     connections: {
-      authenticatorUrl: database.authenticatorUrl,
+      authenticatorUrl: options.authenticatorUrl ?? database.authenticatorUrl,
       listenUrl: database.authenticatorUrl,
     },
     logger: options.logger ?? pino({ level: "silent" }),

@@ -1,0 +1,2 @@
+require("../../../src/boot.cjs");
+void import("./command.ts").then(({ main }) => main());
