@@ -71,13 +71,10 @@ export interface Config {
   smsWebhook: { url: string; secret: string } | undefined;
   /** Drain deadline, seconds. */
   shutdownSeconds: number;
-<<<<<<< HEAD
   /** Where traces go (OTLP over HTTP), and which part of those that begin here. */
   tracing: { endpoint: string; ratio: number } | undefined;
-=======
   /** Of these, seconds for which the API goes on letting clients in. */
   drainSeconds: number;
->>>>>>> d9d8473 (Rolling restarts, a drain that resets nobody, PgBouncer without named statements, npm run faults)
   /** The least that is logged. */
   logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -319,13 +316,10 @@ function toConfig(v: Variables): Config {
         ? { url: v.SMS_WEBHOOK_URL, secret: v.SMS_WEBHOOK_SECRET }
         : undefined,
     shutdownSeconds: v.SHUTDOWN_SECONDS,
-<<<<<<< HEAD
     tracing: v.OTEL_EXPORTER_OTLP_ENDPOINT
       ? { endpoint: v.OTEL_EXPORTER_OTLP_ENDPOINT, ratio: v.OTEL_TRACES_SAMPLER_ARG }
       : undefined,
-=======
     drainSeconds: v.DRAIN_SECONDS,
->>>>>>> d9d8473 (Rolling restarts, a drain that resets nobody, PgBouncer without named statements, npm run faults)
     logLevel: v.LOG_LEVEL,
   };
 }
