@@ -62,17 +62,21 @@ export async function commit(config: Config, args: string[]): Promise<void> {
 /** In the shadow database: does it run, does it run twice, does it break what it does not announce? */
 async function tryOut(databases: Databases, text: string, mayBreak: boolean): Promise<Snapshot> {
   const { settings, shadowUrl, shadowAuthenticatorUrl } = databases;
+  const explained = async (error: unknown, second = "") => {
+    const fault = await explain(error, settings, shadowUrl, text);
+    return new DatabaseCommandError(`${second}${fault.message}`, { cause: error });
+  };
+  try {
+    refuseTransactions(text);
+  } catch (error) {
+    throw await explained(error);
+  }
   await makeShadow(databases);
   const before = await takeSnapshot(shadowAuthenticatorUrl);
-  const attempt = async (second: string) => {
-    try {
-      refuseTransactions(text);
-      await run(settings, text, "current.sql", { shadow: true });
-    } catch (error) {
-      const fault = await explain(error, settings, shadowUrl, text);
-      throw new DatabaseCommandError(`${second}${fault.message}`, { cause: error });
-    }
-  };
+  const attempt = (second: string) =>
+    run(settings, text, "current.sql", { shadow: true }).catch(async (error) => {
+      throw await explained(error, second);
+    });
   await attempt("");
   await attempt("migrations/current.sql runs once, but not a second time, as it has to.\n");
   clearAllPools();

@@ -11,7 +11,7 @@ let dev: Dev;
 let shell: Running | undefined;
 beforeAll(async () => {
   dev = await startDev();
-}, 90_000);
+}, 180_000);
 afterAll(async () => {
   if (shell?.child.exitCode === null) process.kill(-(shell.child.pid as number));
   await dev.stop();

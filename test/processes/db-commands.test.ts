@@ -25,7 +25,7 @@ async function npm(root: string, args: string[], env: Record<string, string> = {
 const committed = async (root: string) =>
   (await readdir(join(root, "migrations/committed"))).sort().slice(-1)[0] as string;
 
-describe("on the embedded database", { timeout: 60_000 }, () => {
+describe("on the embedded database", { timeout: 120_000 }, () => {
   let project: Awaited<ReturnType<typeof copyOfProject>>;
   let current: string;
   let blank: string;
@@ -157,7 +157,7 @@ describe("while npm run dev runs", { timeout: 90_000 }, () => {
   let dev: Dev;
   beforeAll(async () => {
     dev = await startDev();
-  }, 90_000);
+  }, 180_000);
   afterAll(() => dev.stop());
 
   it("db:commit and db:uncommit take turns with it", async () => {

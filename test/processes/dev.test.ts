@@ -13,7 +13,7 @@ let dev: Dev;
 
 beforeAll(async () => {
   dev = await startDev();
-}, 90_000);
+}, 180_000);
 afterAll(() => dev.stop());
 
 const table = (name: string, columns = "body text") => `

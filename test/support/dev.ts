@@ -35,7 +35,7 @@ export async function startDev(): Promise<Dev> {
   const running = run("npm", ["run", "dev"], { cwd: root, env: ANY_PORT });
   let api: string | undefined;
   try {
-    [, api] = await running.prints(/^ {2}API +(http\S+)\/graphql$/m, 80_000);
+    [, api] = await running.prints(/^ {2}API +(http\S+)\/graphql$/m, 150_000);
     await running.prints(/^Watching/m);
   } catch (error) {
     await running.ends("SIGTERM");
