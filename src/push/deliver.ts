@@ -105,14 +105,15 @@ async function send(
   const inFlight = new Set<Delivery>();
   const unsent = new Set(deliveries);
   let answered: DeliveryOutcome[] = [];
+  const overdue = new AbortController();
   const over = new AbortController();
   const end = () => over.abort();
   const timer = setTimeout(end, BATCH_BUDGET);
   drained.addEventListener("abort", end);
 
   async function deliver(delivery: Delivery): Promise<void> {
-    // It was suspended, or the database is away: others may have the rest.
-    if (!isFresh()) return end();
+    // It was suspended, or the database is away: others may have the rest. What FCM has is still waited for.
+    if (!isFresh()) return overdue.abort();
     unsent.delete(delivery);
     inFlight.add(delivery);
     const answer = await sendMessage(
@@ -127,7 +128,8 @@ async function send(
   }
 
   try {
-    void lanes.run(deliveries, deliver, AbortSignal.any([over.signal, stopping])).then(end);
+    const signal = AbortSignal.any([over.signal, overdue.signal, stopping]);
+    void lanes.run(deliveries, deliver, signal).then(end);
     for (;;) {
       await delay(RECORD_INTERVAL, undefined, { signal: over.signal }).catch(() => undefined);
       if (over.signal.aborted) break;

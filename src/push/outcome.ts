@@ -163,8 +163,8 @@ function storable(text: unknown): string {
   return String(text).replaceAll("\0", "").toWellFormed().slice(0, 500);
 }
 
-/** Exponential with full jitter above half, from `first` seconds to an hour. */
+/** Exponential, from `first` seconds (never sooner) to an hour, of which up to a third is jitter. */
 function backOff(first: number, attempts: number): number {
-  const ceiling = Math.min(HOUR, first * 2 ** Math.min(attempts - 1, 12));
-  return ceiling * (0.5 + Math.random() / 2);
+  const least = Math.min(HOUR / 1.5, first * 2 ** Math.min(attempts - 1, 12));
+  return least * (1 + Math.random() / 2);
 }

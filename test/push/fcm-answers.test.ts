@@ -175,10 +175,10 @@ describe("FCM's answer", () => {
 
   it("429 of a device makes that device wait, and nobody else", async () => {
     const { id, wait } = await answered("devicequota");
-    expect(wait).toBeGreaterThan(25);
+    expect(wait).toBeGreaterThan(50);
     expect(await pauses()).toEqual([]);
     const { rows } = await used.database.owner.query(
-      "select paused_until > now() + interval '25 seconds' as waits from app_public.device_tokens where user_id = $1",
+      "select paused_until > now() + interval '50 seconds' as waits from app_public.device_tokens where user_id = $1",
       [id],
     );
     expect(rows).toEqual([{ waits: true }]);

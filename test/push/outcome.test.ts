@@ -44,8 +44,33 @@ describe("the outcome of a delivery", () => {
     expect(answer.retry_after).toBe(3600);
   });
 
-  const answer = (status: number, data: unknown, headers = {}) =>
-    outcomeOf({ success: false, error: { code: "x", httpResponse: { status, data, headers } } }, 1);
+  const answer = (status: number, data: unknown, headers = {}, attempts = 1) =>
+    outcomeOf(
+      { success: false, error: { code: "x", httpResponse: { status, data, headers } } },
+      attempts,
+    );
+
+  it.each([
+    ["QUOTA_EXCEEDED", 429, 60],
+    ["INTERNAL", 500, 1],
+  ])(
+    "without Retry-After of %s (%s) waits from %s s on, twice as long each time, to an hour",
+    (code, status, first) => {
+      const waits = (attempts: number) =>
+        Array.from({ length: 50 }, () => {
+          const { retry_after = 0 } = answer(status, { error: { status: code } }, {}, attempts);
+          return retry_after;
+        });
+      for (const attempts of [1, 2, 3]) {
+        const least = first * 2 ** (attempts - 1);
+        expect(Math.min(...waits(attempts))).toBeGreaterThanOrEqual(least);
+        expect(Math.max(...waits(attempts))).toBeLessThanOrEqual(1.5 * least);
+        // At random: those that failed together do not come back together.
+        expect(new Set(waits(attempts)).size).toBeGreaterThan(1);
+      }
+      expect(Math.max(...waits(50))).toBeLessThanOrEqual(3600);
+    },
+  );
 
   it.each([
     ["details that are no list", answer(500, { error: { details: {} } }), "retrying"],
