@@ -100,6 +100,11 @@ describe("HTTP", () => {
     expect(errors[0]?.message).toBe('Cannot query field "mee" on type "Query".');
   });
 
+  it("has introspection where GraphiQL is off, as docs/operating.md says", async () => {
+    const { data } = await api.graphql("{ __schema { queryType { name } } }");
+    expect(data.__schema.queryType.name).toBe("Query");
+  });
+
   it("has GraphiQL in development", async () => {
     const development = await startTestApi();
     const page = await fetch(`${development.url}/graphiql`);
