@@ -203,7 +203,7 @@ describe("collections", () => {
     ["(first: 1, last: 1)", "last"],
     ["(offset: -1)", "offset"],
     ['(after: "garbage")', undefined],
-    ['(after: "WyJuYXR1cmFsIiwxXQ==")', undefined],
+    ['(after: "WyJuYXR1cmFsIiwxXQ==")', "after"],
   ])("%s is BAD_USER_INPUT", async (args, field) => {
     const { errors, status } = await items(args);
     expect(errors[0]?.extensions.code).toBe("BAD_USER_INPUT");
