@@ -279,11 +279,12 @@ describe("a message that FCM does not answer", () => {
 describe("a connection that breaks after the message has arrived", () => {
   it.each(["RESET_AFTER", "HTML"] as const)(
     "%s: with AT_MOST_ONCE the phone has it once",
+    { timeout: 90_000 },
     async (respond) => {
       used.worker.emulator.faults.add({ match: "once", respond, times: 1 });
       const user = await used.pushes.userWithDevices("once");
       const id = await used.pushes.notify([user.id], ", delivery => 'at_most_once'");
-      const { deliveries } = await used.pushes.settled(id, 30_000);
+      const { deliveries } = await used.pushes.settled(id, 80_000);
       const received = used.worker.emulator.phones.messages(user.tokens[0] as string);
       expect(received).toHaveLength(1);
       expect(deliveries[0]?.status).toBe(respond === "RESET_AFTER" ? "unknown" : "accepted");

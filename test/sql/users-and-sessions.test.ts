@@ -126,7 +126,10 @@ describe("app_private", () => {
     expectClosed(`select * from app_private.${table}`),
   );
 
-  it("its functions are closed to every role of a request", async () => {
+  it("its functions are closed to every role of a request", {
+    // Some three hundred calls, each as somebody.
+    timeout: 120_000,
+  }, async () => {
     const { rows } = await asOwner(
       `select format('app_private.%I(%s)', p.proname,
          (select string_agg('null::' || format_type(t, null), ', ' order by o)
