@@ -22,6 +22,7 @@ const Jobs = lazy(() => import("./jobs/jobs.tsx"));
 const Access = lazy(() => import("./access/access.tsx"));
 const Schema = lazy(() => import("./schema/schema.tsx"));
 const Phones = lazy(() => import("./development/phones.tsx"));
+const Saves = lazy(() => import("./development/saves.tsx"));
 const Messages = lazy(() => import("./development/messages.tsx"));
 
 /** Whatever address was asked for stays in the address bar: after log-in it is shown. */
@@ -59,6 +60,7 @@ function Pages() {
       <Route path="/access" component={Access} />
       <Route path="/schema" component={Schema} />
       {development?.phones && <Route path="/phones" component={Phones} />}
+      {development && <Route path="/saves" component={Saves} />}
       {development && <Route path="/messages" component={Messages} />}
       <Route>
         <Page title="Nothing here">

@@ -1,40 +1,70 @@
 import pg from "pg";
+import { accessMatrix } from "../access/access-matrix.ts";
 import { type Finding, runRules } from "../rules/run-rules.ts";
+import type { Right, Save } from "./save.ts";
 
 /** Rules that are shown, and objects of each; the others are counted. */
 const MAX_RULES = 8;
 const MAX_OBJECTS = 10;
 
-/** Looks at the schema with the rules of src/rules after each change of it. */
-export function createCatalogueCheck(databaseUrl: string): () => Promise<string | undefined> {
-  let known: ReadonlySet<string> | undefined;
-  /** What is new since the last time, for the terminal; at the first time all there is. */
+type Catalogue = Pick<Save, "access" | "findings" | "mended">;
+
+/** Looks at the schema after each change of it: by the rules of src/rules, and who may what. */
+export function createCatalogueCheck(databaseUrl: string): () => Promise<Catalogue> {
+  let known: ReadonlySet<string> = new Set();
+  let rights: ReadonlySet<string> | undefined;
+  /** What is new since the last time is marked; at the first time all findings are. */
   return async () => {
-    const findings = await find(databaseUrl);
-    const before = known ?? new Set();
-    known = new Set(findings.map(keyOf));
-    const fresh = findings.filter((finding) => !before.has(keyOf(finding)));
-    const gone = [...before].filter((key) => !known?.has(key)).length;
-    if (fresh.length === 0 && gone === 0) return undefined;
-    const groups = [...Map.groupBy(fresh, ({ rule }) => rule).values()];
-    const more = groups.length - MAX_RULES;
-    return [
-      ...groups.slice(0, MAX_RULES).map(describe),
-      ...(more > 0 ? [`… and ${more} more rules: npm run howdah -- lint`] : []),
-      ...(gone > 0 ? [`${gone} ${gone === 1 ? "finding" : "findings"} less`] : []),
-    ].join("\n");
+    const { found, matrix } = await look(databaseUrl);
+    const findings = found.map((finding) => ({ ...finding, isNew: !known.has(keyOf(finding)) }));
+    const now = new Set(found.map(keyOf));
+    const mended = [...known].filter((key) => !now.has(key)).length;
+    known = now;
+    const lines = new Set(matrix.split("\n").filter((line) => line.startsWith("| ")));
+    const access = rights ? difference(rights, lines) : [];
+    rights = lines;
+    return { findings, mended, access };
   };
 }
 
-async function find(databaseUrl: string): Promise<Finding[]> {
+async function look(databaseUrl: string) {
   const client = new pg.Client({ connectionString: databaseUrl });
   client.on("error", () => {});
   await client.connect();
   try {
-    return await runRules(client);
+    return { found: await runRules(client), matrix: await accessMatrix(client) };
   } finally {
     await client.end();
   }
+}
+
+function difference(before: ReadonlySet<string>, after: ReadonlySet<string>): Right[] {
+  const only = (sign: Right["sign"], these: ReadonlySet<string>, those: ReadonlySet<string>) =>
+    [...these].filter((line) => !those.has(line)).map((line) => ({ sign, line: cells(line) }));
+  return [...only("-", before, after), ...only("+", after, before)].sort((a, b) =>
+    a.line.slice(0, 2).join(" ").localeCompare(b.line.slice(0, 2).join(" ")),
+  );
+}
+
+/** Of a line of a Markdown table. */
+function cells(line: string): string[] {
+  return line
+    .slice(1, -1)
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim().replaceAll("\\|", "|").replaceAll("**", "").replaceAll("`", ""));
+}
+
+/** For the terminal: what is new; undefined where nothing is. */
+export function describeFindings({ findings, mended }: Catalogue): string | undefined {
+  const fresh = findings.filter(({ isNew }) => isNew);
+  if (fresh.length === 0 && mended === 0) return undefined;
+  const groups = [...Map.groupBy(fresh, ({ rule }) => rule).values()];
+  const more = groups.length - MAX_RULES;
+  return [
+    ...groups.slice(0, MAX_RULES).map(describe),
+    ...(more > 0 ? [`… and ${more} more rules: npm run howdah -- lint`] : []),
+    ...(mended > 0 ? [`${mended} ${mended === 1 ? "finding" : "findings"} less`] : []),
+  ].join("\n");
 }
 
 function keyOf({ rule, object, detail }: Finding): string {

@@ -1,9 +1,10 @@
-import { createCatalogueCheck } from "./catalogue.ts";
+import { createCatalogueCheck, describeFindings } from "./catalogue.ts";
 import { collect } from "./collect.ts";
 import { applyCurrentMigration, MigrationFault } from "./current-migration.ts";
 import { tellOfLocks } from "./lock-wait.ts";
 import type { Part, PartMessage, PartState } from "./parts.ts";
-import { describeApiChanges, unbuildable } from "./report.ts";
+import { describeChanges, readableChanges, unbuildable } from "./report.ts";
+import type { Save } from "./save.ts";
 import { writeSchemaFiles } from "./schema-files.ts";
 
 export interface LoopOptions {
@@ -23,6 +24,9 @@ export interface Loop {
   start(): Promise<void>;
 }
 
+/** Saves that are remembered for who looks at them in the console. */
+const MAX_SAVES = 20;
+
 /** From a change of a file to what follows of it, one after another; what comes meanwhile comes next. */
 export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions): Loop {
   const checkCatalogue = createCatalogueCheck(databaseUrl);
@@ -31,14 +35,21 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
   let waiting = new Set<string>();
   let running: Promise<void> | undefined;
   let workerState: PartState | undefined;
+  const saves: Save[] = [];
+
+  /** For the console: the newest first. */
+  function remember(save: Save, began: number): void {
+    saves.unshift({ ...save, seconds: (performance.now() - began) / 1000 });
+    saves.length = Math.min(saves.length, MAX_SAVES);
+    api.tell({ saves });
+  }
 
   /** Takes the API's schema over, and tells what is new in it. */
-  async function take(said: PartMessage, began: number, isSql: boolean): Promise<void> {
-    const rules = checkCatalogue().catch((error: Error) => `No rules: ${error.message}`);
+  async function take(said: PartMessage, began: number, isSql: boolean, save: Save): Promise<void> {
+    const rules = judge(save);
     if ("fault" in said) {
-      console.error(
-        `${unbuildable(said.fault)}\n${api.isRunning() ? "The API goes on with the schema before." : "There is no API until it can."}`,
-      );
+      save.fault = `${unbuildable(said.fault)}\n${api.isRunning() ? "The API goes on with the schema before." : "There is no API until it can."}`;
+      console.error(save.fault);
       const findings = await rules;
       if (findings !== undefined) console.log(findings);
       return;
@@ -47,27 +58,41 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
     const isTold = schema !== undefined && (isSql || schema !== next);
     const [fault, changes, findings] = await Promise.all([
       writeSchemaFiles(root, next),
-      isTold ? describeApiChanges(schema as string, next) : undefined,
+      isTold ? readableChanges(schema as string, next) : undefined,
       rules,
     ]);
     if (schema === undefined && workerState) onUp(said, workerState);
     schema = next;
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    if (changes !== undefined) console.log(`${changes} (${seconds} s)`);
+    if (changes !== undefined) {
+      save.api = changes;
+      console.log(`${describeChanges(changes)} (${seconds} s)`);
+    }
     if (fault !== undefined) console.error(fault);
     if (findings !== undefined) console.log(findings);
   }
 
-  async function apply(): Promise<"applied" | "another database" | undefined> {
+  /** @returns what is new of it, for the terminal */
+  async function judge(save: Save): Promise<string | undefined> {
+    try {
+      return describeFindings(Object.assign(save, await checkCatalogue()));
+    } catch (error) {
+      return `No rules: ${(error as Error).message}`;
+    }
+  }
+
+  async function apply(save: Save): Promise<"applied" | "another database" | undefined> {
     const locks = tellOfLocks(databaseUrl, (text) => console.error(text));
     try {
       const oid = await applyCurrentMigration(databaseUrl, root);
       console.log("migrations/current.sql is applied");
       const isAnother = database !== undefined && database !== oid;
       database = oid;
+      save.isApplied = true;
       return isAnother ? "another database" : "applied";
     } catch (error) {
       if (!(error instanceof MigrationFault)) throw error;
+      save.fault = error.message;
       console.error(`\n${error.message}\n`);
       return undefined;
     } finally {
@@ -78,21 +103,28 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
   async function follow(paths: ReadonlySet<string>): Promise<void> {
     const began = performance.now();
     const all = [...paths];
+    const save = emptySave(all);
     const isSql = all.some((path) => path.startsWith("migrations/"));
-    const applied = isSql ? await apply() : undefined;
+    const applied = isSql ? await apply(save) : undefined;
     // What processes know of the old database by heart, such as the queue's task ids, is wrong now.
     const isCode = applied === "another database" || all.some((path) => path.startsWith("src/"));
     const isTask = isCode || all.some((path) => path.startsWith("tasks/"));
-    if (applied && !isCode) await take(await api.rebuild(), began, true);
-    if (!isTask) return;
+    if (applied && !isCode) await take(await api.rebuild(), began, true, save);
+    // Its findings are those of before: nothing has changed.
+    if (isSql && !applied) save.findings = saves[0]?.findings ?? [];
+    if (!isTask) {
+      if (isSql) remember(save, began);
+      return;
+    }
     const restarts = [worker.restart(), ...(isCode ? [api.restart()] : [])];
     const [, apiStart] = await Promise.allSettled(restarts);
-    if (apiStart?.status === "fulfilled") await take(apiStart.value, began, isSql);
+    if (apiStart?.status === "fulfilled") await take(apiStart.value, began, isSql, save);
     const results = await Promise.allSettled(restarts);
     const isUp = results.every((said) => said.status === "fulfilled" && !("fault" in said.value));
     const what =
       all.length > 3 ? `${all.slice(0, 3).join(", ")} and ${all.length - 3} more` : all.join(", ");
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    if (isSql) remember(save, began);
     if (isUp) console.log(`${what}: new ${isCode ? "API and worker" : "worker"} (${seconds} s)`);
     else console.error(`${what}: what could not start goes on with the code before`);
   }
@@ -121,11 +153,27 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
     },
     async start() {
       const began = performance.now();
-      await apply();
+      const save = emptySave([]);
+      await apply(save);
       const [apiSaid, workerSaid] = await Promise.all([api.restart(), worker.restart()]);
       if ("fault" in workerSaid) throw new Error(workerSaid.fault);
       workerState = workerSaid;
-      await take(apiSaid, began, true);
+      await take(apiSaid, began, true, save);
+      remember(save, began);
     },
+  };
+}
+
+function emptySave(files: string[]): Save {
+  return {
+    at: new Date().toISOString(),
+    files,
+    seconds: 0,
+    isApplied: false,
+    fault: null,
+    api: [],
+    access: [],
+    findings: [],
+    mended: 0,
   };
 }

@@ -9,6 +9,7 @@ import { consoleDevelopment } from "../processes/welcome.ts";
 import { startWorker } from "../tasks/worker.ts";
 import { collect } from "./collect.ts";
 import type { PartMessage, PartName } from "./parts.ts";
+import { receiveSaves } from "./save-log.ts";
 
 // What `npm run dev` starts anew when code has changed: the API or the worker, told which by its
 // argument. Without the process that began it, it ends (node:cluster sees to that).
@@ -31,7 +32,7 @@ function runApi(): Promise<void> {
         config,
         connections,
         logger,
-        development: consoleDevelopment(config),
+        development: consoleDevelopment(config, receiveSaves()),
       });
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };

@@ -1,5 +1,6 @@
 import cluster, { type Worker } from "node:cluster";
 import { join } from "node:path";
+import type { Save } from "./save.ts";
 
 /** What has code of its own and can be started anew. */
 export type PartName = "api" | "worker";
@@ -13,11 +14,18 @@ export interface PartState {
 }
 export type PartMessage = PartState | { fault: string };
 
+/** What a part is told, other than to do something. */
+export interface PartNews {
+  saves: Save[];
+}
+
 export interface Part {
   /** Starts it, or puts a new one into the place of the one that runs, which ends what it is at. */
   restart(): Promise<PartMessage>;
   /** The API reads the schema of the database again. */
   rebuild(): Promise<PartMessage>;
+  /** Whichever process of it runs, or will: each has the latest. */
+  tell(news: PartNews): void;
   isRunning(): boolean;
   stop(): Promise<void>;
 }
@@ -32,6 +40,7 @@ const REPLACE_AFTER = 1000;
  */
 export function createPart(name: PartName, environment: Record<string, string>): Part {
   let current: Worker | undefined;
+  let latest: PartNews | undefined;
   let stopping = false;
   let restarting: Promise<PartMessage> | undefined;
 
@@ -43,6 +52,7 @@ export function createPart(name: PartName, environment: Record<string, string>):
     if ("fault" in said) return said;
     const previous = current;
     current = next;
+    if (latest) next.send(latest);
     next.once("exit", (code) => void revive(next, code));
     if (previous) void end(previous);
     return said;
@@ -77,6 +87,10 @@ export function createPart(name: PartName, environment: Record<string, string>):
       current.send("rebuild");
       // It ended meanwhile: a new one has the new schema.
       return (await answer) ?? restart();
+    },
+    tell(news) {
+      latest = news;
+      if (current?.isConnected()) current.send(news);
     },
     async stop() {
       stopping = true;

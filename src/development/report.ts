@@ -1,29 +1,33 @@
 import { styleText } from "node:util";
 import { type ApiChange, apiChanges } from "../../scripts/schema-changes.ts";
+import type { Change } from "./save.ts";
 
 /** Lines at most: a new table alone is a dozen. */
 const MAX_LINES = 30;
 
-const SIGNS = {
-  ADDED: "+",
-  REMOVED: "-",
-} as const;
-
 const NEW = /^(Type|Field) '.+' was added\b/;
 
-/** What changed in the API, for the terminal; what breaks clients comes first. */
-export async function describeApiChanges(before: string, after: string): Promise<string> {
-  if (before === after) return "The API is as it was.";
+/** What changed in the API, for a person; what breaks clients comes first. */
+export async function readableChanges(before: string, after: string): Promise<Change[]> {
+  if (before === after) return [];
   const all = await apiChanges(before, after);
   // What a new type or field consists of is said by its name.
   const isNew = ({ message }: ApiChange) => NEW.test(message);
   const added = new Set(all.filter(isNew).map(({ path }) => path));
-  const changes = all.filter((change) => {
-    const parts = change.path.split(".");
-    const above = parts.map((_part, index) => parts.slice(0, index).join("."));
-    return !above.some((path) => added.has(path)) && (isNew(change) || !added.has(change.path));
-  });
-  const lines = changes.sort((a, b) => rank(a) - rank(b)).map(describe);
+  return all
+    .filter((change) => {
+      const parts = change.path.split(".");
+      const above = parts.map((_part, index) => parts.slice(0, index).join("."));
+      return !above.some((path) => added.has(path)) && (isNew(change) || !added.has(change.path));
+    })
+    .map(({ message, level }) => ({ sign: signOf(message), message, level }))
+    .sort((a, b) => rank(a) - rank(b));
+}
+
+/** The same for the terminal. */
+export function describeChanges(changes: readonly Change[]): string {
+  if (changes.length === 0) return "The API is as it was.";
+  const lines = changes.map(describe);
   const shown = lines.slice(0, MAX_LINES);
   if (lines.length > shown.length) shown.push(`  … and ${lines.length - shown.length} more`);
   const breaking = changes.filter(({ level }) => level === "breaking").length;
@@ -32,7 +36,7 @@ export async function describeApiChanges(before: string, after: string): Promise
   return [head, ...shown].join("\n");
 }
 
-/** Why there is no API of what PostgreSQL has taken, for the terminal. */
+/** Why there is no API of what PostgreSQL has taken. */
 export function unbuildable(fault: string): string {
   const hint = /naming conflict/.test(fault)
     ? "\nhint: Give one of them another name in the API: comment on … is E'@name other_name\\n…';"
@@ -40,16 +44,16 @@ export function unbuildable(fault: string): string {
   return `PostGraphile cannot build a schema of this database: ${fault}${hint}`;
 }
 
-function rank({ level, message }: ApiChange): number {
-  return ["breaking", "dangerous", "compatible"].indexOf(level) * 3 + (isAdded(message) ? 0 : 1);
+function rank({ level, sign }: Change): number {
+  return ["breaking", "dangerous", "compatible"].indexOf(level) * 3 + (sign === "+" ? 0 : 1);
 }
 
-function isAdded(message: string): boolean {
-  return /\badded\b/.test(message);
+function signOf(message: string): Change["sign"] {
+  if (/\badded\b/.test(message)) return "+";
+  return /\bremoved\b/.test(message) ? "-" : "~";
 }
 
-function describe({ level, message }: ApiChange): string {
-  const sign = isAdded(message) ? SIGNS.ADDED : /\bremoved\b/.test(message) ? SIGNS.REMOVED : "~";
+function describe({ level, message, sign }: Change): string {
   const line = `  ${sign} ${message}`;
   if (level === "compatible") return line;
   return styleText(level === "breaking" ? "red" : "yellow", `${line} (${level})`);

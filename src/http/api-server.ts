@@ -124,11 +124,13 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       for (const service of pgl.getResolvedPreset().pgServices ?? []) await service.release?.();
     });
     stack.defer(() => pgl.release());
+    const stopping = new AbortController();
     const app = createApp({
       config,
       keys,
       ...auth,
       development: options.development,
+      stopping: stopping.signal,
       logger,
       metrics,
       tracing,
@@ -170,6 +172,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       const [cutOff] = await Promise.all([drain.end(patience), webSockets.close(patience)]);
       if (cutOff > 0) logger.warn({ requests: cutOff }, "cut off at the end of SHUTDOWN_SECONDS");
     });
+    stack.defer(() => stopping.abort());
 
     state.missing = async () =>
       (await health.missing()) ??

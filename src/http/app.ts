@@ -27,6 +27,8 @@ export interface AppOptions {
   dataDeletion: DataDeletion | undefined;
   /** With `npm start` alone. */
   development?: ConsoleDevelopment | undefined;
+  /** The server is to stop. */
+  stopping: AbortSignal;
   logger: Logger;
   metrics: ApiMetrics;
   tracing: Tracing | undefined;
@@ -36,6 +38,7 @@ export interface AppOptions {
 export function createApp(options: AppOptions): Express {
   const { config, keys, accessTokens, signInFlow, dataDeletion, development, logger, metrics } =
     options;
+  const { stopping } = options;
   const app = express();
   app.disable("etag");
   app.disable("x-powered-by");
@@ -55,11 +58,11 @@ export function createApp(options: AppOptions): Express {
   }
   app.use("/auth", signInRoutes({ ...config, flow: signInFlow }));
   if (development) {
-    const { phonesUrl } = development;
+    const { phonesUrl, saves } = development;
     const { dataDirectory } = config;
     app.use(
       "/console/development",
-      consoleDevelopmentRoutes({ accessTokens, dataDirectory, phonesUrl }),
+      consoleDevelopmentRoutes({ accessTokens, dataDirectory, phonesUrl, saves, stopping }),
     );
   }
   app.use("/console", consoleRoutes(development));

@@ -1,32 +1,64 @@
 import { readdir, readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
-import { type RequestHandler, Router } from "express";
+import { type RequestHandler, type Response, Router } from "express";
 import type { AccessTokens } from "../auth/access-tokens.ts";
+import type { Save } from "../development/save.ts";
 import { ApiError } from "../errors.ts";
 import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
 
 /** Of each kind, the newest. */
 const MAX_CAPTURED = 50;
 
+/** What followed of the latest saves of current.sql: `npm run dev` tells. */
+export interface SaveLog {
+  /** The newest first. */
+  all(): readonly Save[];
+  /** @returns what ends it */
+  onChange(listener: () => void): () => void;
+}
+
 /**
- * Under /console/development, with `npm start` alone: the emulator's phones and what was captured
- * instead of sent. For operators, like the rest of the console.
+ * Under /console/development, with `npm start` and `npm run dev` alone: the emulator's phones, what was
+ * captured instead of sent, and what saves changed. For operators, like the rest of the console.
  */
 export function consoleDevelopmentRoutes(options: {
   accessTokens: AccessTokens;
   dataDirectory: string;
   phonesUrl: string | undefined;
+  saves: SaveLog | undefined;
+  /** The server is to stop: what would never end does. */
+  stopping: AbortSignal;
 }): Router {
-  const { accessTokens, dataDirectory, phonesUrl } = options;
+  const { accessTokens, dataDirectory, phonesUrl, saves, stopping } = options;
+  const streams = new Set<Response>();
+  stopping.addEventListener("abort", () => {
+    for (const stream of streams) stream.destroy();
+  });
   const router = Router();
   router.use(requireGoodBearer(accessTokens), operatorsOnly);
+  router.use(/^(\/saves)?\/events$/, (_request, response, next) => {
+    streams.add(response);
+    response.on("close", () => streams.delete(response));
+    next();
+  });
   router.get("/mails", async (_request, response) => {
     response.json(await captured(join(dataDirectory, "mail"), ".eml"));
   });
   router.get("/sms", async (_request, response) => {
     response.json(await captured(join(dataDirectory, "sms"), ".json"));
   });
+  if (saves) {
+    router.get("/saves", (_request, response) => {
+      response.json(saves.all());
+    });
+    router.get("/saves/events", (_request, response) => {
+      response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+      response.flushHeaders();
+      const end = saves.onChange(() => response.write("data: saved\n\n"));
+      response.on("close", end);
+    });
+  }
   if (phonesUrl !== undefined) {
     router.get(
       "/phones",

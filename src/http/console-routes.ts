@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { type RequestHandler, Router } from "express";
+import type { SaveLog } from "./console-development.ts";
 
 /** Where `npm run console` writes to. */
 const BUILD = join(import.meta.dirname, "../../dist/console");
@@ -26,12 +27,14 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** What `npm start` alone gives the console. */
+/** What `npm start` and `npm run dev` alone give the console. */
 export interface ConsoleDevelopment {
   demo: { identifier: string; password: string };
   /** The FCM emulator's, where there is one. */
   phonesUrl: string | undefined;
   graphiql: boolean;
+  /** With `npm run dev`. */
+  saves?: SaveLog | undefined;
 }
 
 interface File {
@@ -64,8 +67,9 @@ export function consoleRoutes(development?: ConsoleDevelopment): Router {
     return router;
   }
   if (development) {
-    const { demo, phonesUrl, graphiql } = development;
-    const told = JSON.stringify({ demo, phones: phonesUrl !== undefined, graphiql });
+    const { demo, phonesUrl, graphiql, saves } = development;
+    const phones = phonesUrl !== undefined;
+    const told = JSON.stringify({ demo, phones, graphiql, saves: saves !== undefined });
     const meta = `<meta name="howdah-development" content="${escapeAttribute(told)}">`;
     page.content = Buffer.from(page.content.toString().replace("</head>", `${meta}</head>`));
     page.br = undefined;

@@ -3,6 +3,7 @@ import pg from "pg";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import { DEMO_OPERATOR, DEMO_PASSWORD, DEMO_USER, seedDemo } from "../demo.ts";
+import type { SaveLog } from "../http/console-development.ts";
 import type { ConsoleDevelopment } from "../http/console-routes.ts";
 import { type FcmEmulator, startFcmEmulator } from "../push/emulator/emulator.ts";
 
@@ -18,12 +19,13 @@ export async function startEmulatorIfNeeded(config: Config): Promise<FcmEmulator
 }
 
 /** What the console shows of this machine. */
-export function consoleDevelopment(config: Config): ConsoleDevelopment {
+export function consoleDevelopment(config: Config, saves?: SaveLog): ConsoleDevelopment {
   const { fcmEmulatorHost, graphiql } = config;
   return {
     demo: { identifier: DEMO_OPERATOR, password: DEMO_PASSWORD },
     phonesUrl: fcmEmulatorHost === undefined ? undefined : `http://${fcmEmulatorHost}`,
     graphiql,
+    saves,
   };
 }
 

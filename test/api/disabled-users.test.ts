@@ -94,3 +94,56 @@ it("a disabled user who comes by a provider is FORBIDDEN", async () => {
     extensions: { code: "FORBIDDEN", hint: "Write to those who run this service." },
   });
 });
+
+it("an operator disables and enables by the API, but no other operator; a user neither may nor sees why", async () => {
+  const operator = await api.signUpOperator();
+  const other = await api.signUpOperator();
+  const { userId, email, token } = await api.signUp();
+  const disable = (asker: string, id: number, reason: string | null = null) =>
+    api.graphql(
+      `mutation ($id: Int!, $reason: String) {
+        disableUser(input: {id: $id, reason: $reason}) { user { id disabledReason } }
+      }`,
+      { token: asker, variables: { id, reason } },
+    );
+  const enable = (asker: string, id: number) =>
+    api.graphql(
+      `mutation { enableUser(input: {id: ${id}}) { user { id disabledAt disabledReason } } }`,
+      {
+        token: asker,
+      },
+    );
+  for (const answer of [await disable(token, userId), await enable(token, userId)]) {
+    expect(answer.errors[0]?.extensions.code).toBe("FORBIDDEN");
+  }
+  const refused = await disable(operator.token, other.userId);
+  expect(refused.errors[0]?.extensions).toMatchObject({
+    code: "FORBIDDEN",
+    hint: "Take the role away first: npm run howdah -- operator:revoke.",
+  });
+  const long = await disable(operator.token, userId, "x".repeat(501));
+  expect(long.errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "reason" });
+  const unknown = await disable(operator.token, 2 ** 31 - 1);
+  expect(unknown.errors[0]?.extensions.code).toBe("NOT_FOUND");
+
+  const done = await disable(operator.token, userId, "chargeback");
+  expect(done.data.disableUser.user).toEqual({ id: userId, disabledReason: "chargeback" });
+  expect((await api.graphql("{ me { id } }", { token })).status).toBe(401);
+  expect((await logIn(email)).errors[0]?.extensions.code).toBe("UNAUTHENTICATED");
+  const enabled = await enable(operator.token, userId);
+  expect(enabled.data.enableUser.user).toEqual({
+    id: userId,
+    disabledAt: null,
+    disabledReason: null,
+  });
+  const { data } = await logIn(email);
+  // Written down again, so that there is something to hide.
+  await api.database.owner.query(
+    "insert into app_private.disabled_users (user_id, reason) values ($1, 'secret')",
+    [userId],
+  );
+  const seen = await api.graphql("{ me { id disabledAt disabledReason } }", {
+    token: data.logIn.tokens.accessToken,
+  });
+  expect(seen.data.me).toEqual({ id: userId, disabledAt: null, disabledReason: null });
+});

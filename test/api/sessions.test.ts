@@ -92,6 +92,31 @@ describe("sessions", () => {
     expect(await status(ann.token)).toBe(200);
   });
 
+  it("of anybody end where an operator revokes them; the user's log does not say where they sit", async () => {
+    const operator = await api.signUpOperator();
+    const account = await api.signUp();
+    const { rows } = await api.database.owner.query(
+      "select id from app_public.sessions where user_id = $1",
+      [account.userId],
+    );
+    const revoke = () =>
+      api.graphql(
+        `mutation { revokeSession(input: {id: ${rows[0].id}}) { session { revokedReason } } }`,
+        { token: operator.token },
+      );
+    expect((await revoke()).data.revokeSession.session).toEqual({
+      revokedReason: "operator_revoked",
+    });
+    expect((await api.graphql("{ me { id } }", { token: account.token })).status).toBe(401);
+    expect((await revoke()).errors[0]?.extensions.code).toBe("NOT_FOUND");
+    const { rows: events } = await api.database.owner.query(
+      `select ip_address, user_agent from app_private.security_events
+       where user_id = $1 and kind = 'session_revoked'`,
+      [account.userId],
+    );
+    expect(events).toEqual([{ ip_address: null, user_agent: null }]);
+  });
+
   it("revoke all others, and all", async () => {
     const account = await api.signUp();
     const others = [await logIn(account), await logIn(account)];

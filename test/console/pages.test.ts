@@ -43,6 +43,7 @@ describe.skipIf(chromiumPath === undefined)("the pages of the console", () => {
       "/jobs",
       "/access",
       "/schema",
+      "/saves",
       "/phones",
       "/messages",
       "/nowhere",
@@ -75,7 +76,7 @@ describe.skipIf(chromiumPath === undefined)("the pages of the console", () => {
   ] as const)(
     "hold WCAG 2.2 AA as far as axe-core sees, and never scroll sideways: %s",
     {
-      timeout: 120_000,
+      timeout: 300_000,
     },
     async (_name, options) => {
       const { page, faults } = await used.open("/", options);
@@ -99,7 +100,7 @@ describe.skipIf(chromiumPath === undefined)("the pages of the console", () => {
   );
 
   it("are reached by their address: after log-in, after a reload, in another tab", {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     const path = `/users/${user}?notification=${notification}`;
     const { page } = await used.open(path);
@@ -119,7 +120,7 @@ describe.skipIf(chromiumPath === undefined)("the pages of the console", () => {
   });
 
   it("are usable by keys alone: the skip link, the menu, a choice, a question that takes Escape", {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     const { page } = await used.openAsOperator("/notifications");
     await page.getByRole("heading", { name: "Notifications" }).waitFor();
@@ -149,8 +150,23 @@ describe.skipIf(chromiumPath === undefined)("the pages of the console", () => {
     await page.context().close();
   });
 
+  it("say a policy where its mark is pointed at, or comes into focus by keys", async () => {
+    const { page } = await used.openAsOperator("/access");
+    const rule = page.locator(".rule");
+    const mark = (name: string) => page.getByRole("button", { name, exact: true });
+    await mark("some rows: user may update items").hover();
+    await rule
+      .getByText(/^user may update items \(.*title.*\): the rows where .*user_id/)
+      .waitFor();
+    await mark("some rows: user may select items").focus();
+    await rule.getByText(/^user may select items: the rows where/).waitFor();
+    await page.keyboard.press("Tab");
+    await rule.getByText(/^user may insert items/).waitFor();
+    await page.context().close();
+  });
+
   it("cancel what is scheduled, lift a pause and have a failed job tried again", {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     const { page, faults } = await used.openAsOperator("/notifications?status=SCHEDULED");
     await page.getByRole("link", { name: "Tomorrow at nine" }).click();
@@ -183,7 +199,7 @@ describe.skipIf(chromiumPath === undefined)("the pages of the console", () => {
   });
 
   it("show times in the zone of who looks, and the exact instant on hover", {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     const { page } = await used.openAsOperator(`/notifications/${notification}`, {
       timezoneId: "Asia/Kathmandu",

@@ -7,7 +7,7 @@ describe.skipIf(chromiumPath === undefined)("the connection of the console", () 
   const used = startTestConsole();
 
   it("is lost and says so, comes back by itself, and shows what was missed", {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const { page } = await used.openAsOperator("/notifications");
     const state = page.locator(".connection");

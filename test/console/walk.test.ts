@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { chromiumPath } from "../support/chromium.ts";
-import { startTestConsole } from "../support/console.ts";
+import { logIn, startTestConsole } from "../support/console.ts";
 
 /** Without a browser on this machine (CHROMIUM names one) there is nothing to walk with. */
 describe.skipIf(chromiumPath === undefined)("an operator in a browser", () => {
   const used = startTestConsole();
 
   it("logs in, sends, watches the phone get it, and finds it in the ledger", {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const { page, faults } = await used.openAsOperator("/compose");
     const { id, tokens } = await used.pushes.userWithDevices("good", "unregistered");
@@ -65,6 +65,59 @@ describe.skipIf(chromiumPath === undefined)("an operator in a browser", () => {
     const frame = mail.locator("iframe");
     expect(await frame.getAttribute("sandbox")).toBe("");
     await frame.contentFrame().getByText("Hello Person,").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  it("opens GraphiQL with the operator's token, which does not outlive the log-out", {
+    timeout: 120_000,
+  }, async () => {
+    const { page } = await used.openAsOperator("/users");
+    const link = page.getByRole("link", { name: /^GraphiQL/ });
+    const [tab] = await Promise.all([page.context().waitForEvent("page"), link.click()]);
+    await tab.getByText('"authorization"').waitFor();
+    const email = await tab.evaluate(async () => {
+      const headers = JSON.parse(localStorage.getItem("graphiql:headers") as string);
+      const answer = await fetch("/graphql", {
+        method: "POST",
+        headers: { ...headers, "content-type": "application/json" },
+        body: JSON.stringify({ query: "{ me { email } }" }),
+      });
+      return (await answer.json()).data.me.email;
+    });
+    expect(email).toBe(used.operator.email);
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByRole("heading", { name: "Log in" }).waitFor();
+    const left = await page.evaluate(() => localStorage.getItem("graphiql:headers"));
+    expect(left).toBeNull();
+    await page.context().close();
+  });
+
+  it("ends a session, disables an account with a reason, and enables it again", {
+    timeout: 120_000,
+  }, async () => {
+    const account = await used.api.signUp();
+    const me = () => used.api.graphql("{ me { id } }", { token: account.token });
+    const { page, faults } = await used.openAsOperator(`/users/${account.userId}`);
+    const answer = (name: string) =>
+      page.getByRole("alertdialog").getByRole("button", { name }).click();
+    await page.getByRole("button", { name: /^Revoke the session of/ }).click();
+    await answer("Revoke");
+    await page.getByText("Operator revoked").waitFor();
+    expect((await me()).status).toBe(401);
+
+    await page.getByRole("button", { name: "Disable" }).click();
+    await page.getByLabel("Reason").fill("Asked for by phone");
+    await answer("Disable");
+    await page.locator(".lead").getByText("Disabled").waitFor();
+    await page.locator(".lead").getByText("Asked for by phone").waitFor();
+    const refused = await used.open("/");
+    await logIn(refused.page, account.email);
+    await refused.page.getByRole("alert").waitFor();
+
+    await page.getByRole("button", { name: "Enable" }).click();
+    await answer("Enable");
+    await page.locator(".lead").getByText("Disabled").waitFor({ state: "detached" });
+    await page.getByText("Account enabled").waitFor();
     expect(faults).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, vi } from "vitest";
 import { type Account, PASSWORD, startTestApi, type TestApi } from "./api.ts";
 import { openChromium } from "./chromium.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
@@ -28,6 +28,8 @@ export interface TestConsole {
 
 /** API, worker, emulator and browser for a test file; to be called at its top. */
 export function startTestConsole(): TestConsole {
+  // A browser on a busy machine: what is waited for is a condition, and how long it takes no matter.
+  vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
   const used = {} as TestConsole;
   beforeAll(async () => {
     used.database = await createTestDatabase();
@@ -52,7 +54,7 @@ export function startTestConsole(): TestConsole {
 
   used.open = async (path = "/", options = {}) => {
     const context = await used.browser.newContext(options);
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(30_000);
     const page = await context.newPage();
     const faults = watch(page, used.api.url);
     await page.goto(`${used.api.url}/console${path}`);

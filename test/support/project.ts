@@ -15,6 +15,7 @@ export async function copyOfProject(): Promise<{ root: string; remove(): Promise
     await mkdir(dirname(join(root, file)), { recursive: true });
     await cp(resolve(file), join(root, file));
   }
-  await symlink(resolve("node_modules"), join(root, "node_modules"));
+  // The console as it was built.
+  for (const folder of ["node_modules", "dist"]) await symlink(resolve(folder), join(root, folder));
   return { root, remove: () => rm(root, { recursive: true, force: true }) };
 }

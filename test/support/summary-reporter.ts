@@ -1,10 +1,17 @@
-import type { Reporter, TestModule } from "vitest/node";
+import type { Reporter, TestModule, Vitest } from "vitest/node";
 
 /**
  * The last line of the suite, from the runner's own report: `N passed, N failed`. What was skipped is
  * named before it; in CI, where nothing may be, it has failed.
  */
 export default class SummaryReporter implements Reporter {
+  /** Some tests alone were asked for (-t): the others are no surprise. */
+  private isFiltered = false;
+
+  onInit(vitest: Vitest): void {
+    this.isFiltered = vitest.config.testNamePattern !== undefined;
+  }
+
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     let passed = 0;
     // What failed outside of a test (a file that does not load, an unhandled rejection) failed too.
@@ -16,8 +23,7 @@ export default class SummaryReporter implements Reporter {
         const { state } = test.result();
         if (state === "passed") passed += 1;
         if (state === "failed") failed += 1;
-        // One that a filter (-t) leaves out is skipped as well: that is what was asked for.
-        if (state === "skipped" && test.options.mode !== "run") {
+        if (state === "skipped" && !this.isFiltered) {
           skipped.push(`${module.relativeModuleId}: ${test.fullName}`);
         }
       }

@@ -32,8 +32,7 @@ export default function Access() {
               <span className="mark" data-access="all" aria-hidden="true" /> every row
             </li>
             <li>
-              <span className="mark" data-access="some" aria-hidden="true" /> some rows: press it
-              for the rule
+              <span className="mark" data-access="some" aria-hidden="true" /> some rows, by a rule
             </li>
             <li>
               <span className="mark" data-access="none" aria-hidden="true" /> none
@@ -43,7 +42,7 @@ export default function Access() {
             {chosen ? (
               <code>{inWords(chosen)}</code>
             ) : (
-              <span className="muted">Press a mark to read its rule.</span>
+              <span className="muted">Point at a mark, or go to it by Tab, to read its rule.</span>
             )}
           </p>
           <TableBox label="Access matrix">
@@ -111,13 +110,15 @@ function Cell(props: {
     );
   }
   return (
-    <td title={inWords(rule)}>
+    <td>
       <button
         type="button"
         className="mark-button"
-        aria-pressed={chosen === rule}
+        data-chosen={chosen === rule || undefined}
         aria-label={`${access === "all" ? "every row" : "some rows"}: ${rule.role} may ${rule.command} ${rule.tableName}`}
         onClick={() => onChoose(rule)}
+        onFocus={() => onChoose(rule)}
+        onMouseEnter={() => onChoose(rule)}
       >
         {mark}
       </button>

@@ -1,7 +1,7 @@
 import { Page } from "../ui/page.tsx";
 import { Failure, Loading, Nothing } from "../ui/states.tsx";
 import { When } from "../ui/when.tsx";
-import { usePhoneEvents } from "./use-events.ts";
+import { useEvents } from "./use-events.ts";
 import { useJson } from "./use-json.ts";
 
 interface Shown {
@@ -22,7 +22,7 @@ const MOST = 12;
 
 /** What the emulated phones show, as it comes. */
 export default function Phones() {
-  const tick = usePhoneEvents();
+  const tick = useEvents("events");
   const { data, problem } = useJson<{ phones: { token: string }[] }>("phones", tick);
   const latest = data?.phones.slice(-MOST).reverse();
   return (

@@ -3,15 +3,15 @@ import { authorized } from "../graphql/client.ts";
 
 const RETRY = 1000;
 
-/** Counts up with each message that a phone of the emulator gets. */
-export function usePhoneEvents(): number {
+/** Counts up with each event that comes from /console/development, and with each connection to it. */
+export function useEvents(path: "events" | "saves/events"): number {
   const [count, setCount] = useState(0);
   useEffect(() => {
     const over = new AbortController();
     let again: ReturnType<typeof setTimeout> | undefined;
     async function listen(): Promise<void> {
       try {
-        const answer = await authorized("/console/development/events", { signal: over.signal });
+        const answer = await authorized(`/console/development/${path}`, { signal: over.signal });
         if (!answer.ok || !answer.body) throw new Error(`${answer.status}`);
         const reader = answer.body.getReader();
         setCount((before) => before + 1);
@@ -30,6 +30,6 @@ export function usePhoneEvents(): number {
       over.abort();
       clearTimeout(again);
     };
-  }, []);
+  }, [path]);
   return count;
 }

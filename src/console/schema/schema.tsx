@@ -1,64 +1,74 @@
-import { SchemaTablesDocument } from "../graphql/generated.ts";
+import { useMemo } from "react";
+import { SchemaTablesDocument, type SchemaTablesQuery } from "../graphql/generated.ts";
 import { useLiveQuery } from "../graphql/use-live-query.ts";
-import { Page } from "../ui/page.tsx";
+import { Page, Section } from "../ui/page.tsx";
 import { Answered } from "../ui/states.tsx";
-
-interface Column {
-  name: string;
-  type: string;
-  isRequired: boolean;
-  isKey: boolean;
-  references: string | null;
-}
+import { Diagram } from "./diagram.tsx";
+import { nameOf, type Table } from "./layout.ts";
 
 /** The tables of the API and what they refer to, from PostgreSQL's catalogue. */
 export default function Schema() {
   const answer = useLiveQuery(SchemaTablesDocument, {});
   return (
     <Page title="Schema" lead="The tables behind the API, and what they refer to.">
-      <Answered answer={answer}>
-        {({ schemaTables }) => (
-          <ul className="tables">
-            {schemaTables?.nodes.map(
-              (table) =>
-                table && (
-                  <li key={table.name} className="card" id={table.name ?? undefined}>
-                    <h2>{table.name}</h2>
-                    <p className="muted">{table.description}</p>
-                    <table className="columns">
-                      <thead className="hidden">
-                        <tr>
-                          <th scope="col">Column</th>
-                          <th scope="col">Type</th>
-                          <th scope="col">Refers to</th>
-                        </tr>
-                      </thead>
-                      <tbody>
-                        {(table.columns as Column[]).map((column) => (
-                          <tr key={column.name}>
-                            <th scope="row" data-key={column.isKey || undefined}>
-                              {column.name}
-                            </th>
-                            <td className="muted">
-                              {column.type.replace("app_public.", "")}
-                              {column.isRequired ? "" : "?"}
-                            </td>
-                            <td>{column.references && <Reference to={column.references} />}</td>
-                          </tr>
-                        ))}
-                      </tbody>
-                    </table>
-                  </li>
-                ),
-            )}
-          </ul>
-        )}
-      </Answered>
+      <Answered answer={answer}>{(data) => <Tables data={data} />}</Answered>
     </Page>
   );
 }
 
-function Reference({ to }: { to: string }) {
-  const name = to.replace("app_public.", "");
-  return <a href={`#${name}`}>→ {name}</a>;
+function Tables({ data }: { data: SchemaTablesQuery }) {
+  // The same tables are the same picture, however often they are asked for.
+  const written = JSON.stringify(data.schemaTables?.nodes ?? []);
+  const tables = useMemo(
+    () => (JSON.parse(written) as (Table | null)[]).filter((table) => table !== null),
+    [written],
+  );
+  return (
+    <>
+      <Diagram tables={tables} />
+      <Section title="Columns">
+        <ul className="tables">
+          {tables.map((table) => (
+            <Card key={table.name} table={table} />
+          ))}
+        </ul>
+      </Section>
+    </>
+  );
+}
+
+function Card({ table }: { table: Table }) {
+  return (
+    <li className="card" id={table.name}>
+      <h3>{table.name}</h3>
+      <p className="muted">{table.description}</p>
+      <table className="columns">
+        <thead className="hidden">
+          <tr>
+            <th scope="col">Column</th>
+            <th scope="col">Type</th>
+            <th scope="col">Refers to</th>
+          </tr>
+        </thead>
+        <tbody>
+          {table.columns.map((column) => (
+            <tr key={column.name}>
+              <th scope="row" data-key={column.isKey || undefined}>
+                {column.name}
+              </th>
+              <td className="muted">
+                {nameOf(column.type)}
+                {column.isRequired ? "" : "?"}
+              </td>
+              <td>
+                {column.references && (
+                  <a href={`#${nameOf(column.references)}`}>→ {nameOf(column.references)}</a>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </li>
+  );
 }

@@ -4,28 +4,26 @@ import { Button, Dialog, DialogTrigger, Heading, Modal, ModalOverlay } from "rea
 /** A button that asks before it does what cannot be undone. */
 export function Confirm(props: {
   action: string;
+  /** Where `action` alone does not say on what, among many. */
+  label?: string;
   title: string;
   children: ReactNode;
   isBusy?: boolean;
   isPrimary?: boolean;
+  /** It takes something away from somebody. */
+  isDanger?: boolean;
   isDisabled?: boolean;
   onConfirm: () => void;
 }) {
-  const {
-    action,
-    title,
-    children,
-    isBusy = false,
-    isPrimary,
-    isDisabled = false,
-    onConfirm,
-  } = props;
+  const { action, label, title, children, onConfirm } = props;
+  const { isBusy = false, isPrimary = false, isDanger = false, isDisabled = false } = props;
   return (
     <DialogTrigger>
       <Button
         className={`button ${isPrimary ? "primary" : ""}`}
         isPending={isBusy}
         isDisabled={isDisabled}
+        {...(label === undefined ? {} : { "aria-label": label })}
       >
         {action}
       </Button>
@@ -36,12 +34,12 @@ export function Confirm(props: {
               <>
                 <Heading slot="title">{title}</Heading>
                 <div>{children}</div>
-                <div className="actions">
+                <div className="actions dialog-actions">
                   <Button className="button" onPress={close}>
                     Back
                   </Button>
                   <Button
-                    className="button primary"
+                    className={`button ${isDanger ? "danger" : "primary"}`}
                     onPress={() => {
                       close();
                       onConfirm();

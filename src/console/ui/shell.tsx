@@ -1,6 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { Button } from "react-aria-components";
 import { Link, useLocation } from "wouter";
+import { openGraphiql } from "../development/graphiql.ts";
 import { development } from "../development.ts";
 import { useLive } from "../graphql/live.tsx";
 import { logOut } from "../session/session.ts";
@@ -16,6 +17,7 @@ const MAIN: [string, string][] = [
 ];
 
 const DEVELOPMENT: [string, string][] = [
+  ["/saves", "Saves"],
   ...(development?.phones ? ([["/phones", "Phones"]] as [string, string][]) : []),
   ["/messages", "Mails and SMS"],
 ];
@@ -55,8 +57,17 @@ export function Shell({ children }: { children: ReactNode }) {
                 labelledBy="nav-development"
               />
               {development.graphiql && (
-                <a className="place" href="/graphiql" target="_blank" rel="noreferrer">
-                  GraphiQL ↗
+                <a
+                  className="place"
+                  href="/graphiql"
+                  target="_blank"
+                  rel="noreferrer"
+                  onClick={(event) => {
+                    event.preventDefault();
+                    void openGraphiql();
+                  }}
+                >
+                  GraphiQL ↗ <span className="hidden">with your token, in another tab</span>
                 </a>
               )}
             </>

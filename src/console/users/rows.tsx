@@ -19,7 +19,7 @@ export function Rows<T extends { id: number | string | null }>(props: {
           <tr>
             {head.map((name) => (
               <th scope="col" key={name}>
-                {name}
+                {name || <span className="hidden">What can be done</span>}
               </th>
             ))}
           </tr>

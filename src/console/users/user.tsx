@@ -6,8 +6,10 @@ import { Page, Section } from "../ui/page.tsx";
 import { Answered, Nothing } from "../ui/states.tsx";
 import { inWords, platform, Status } from "../ui/status.tsx";
 import { When } from "../ui/when.tsx";
+import { AccountActions } from "./account-actions.tsx";
 import { Explain } from "./explain.tsx";
 import { Rows } from "./rows.tsx";
+import { Sessions } from "./sessions.tsx";
 
 /** All about one person that an operator needs to answer "why did it not reach me?". */
 export default function User({ id }: { id: number }) {
@@ -30,17 +32,19 @@ export default function User({ id }: { id: number }) {
                 · closed <When at={user.deletedAt} />
               </>
             )}
+            {user.disabledAt && (
+              <p className="disabled">
+                <span className="status" data-tone="bad">
+                  Disabled
+                </span>{" "}
+                <When at={user.disabledAt} />
+                {user.disabledReason && `: ${user.disabledReason}`}
+              </p>
+            )}
           </>
         )
       }
-      actions={
-        user &&
-        !user.deletedAt && (
-          <Link href={`/compose?to=${user.id}`} className="button primary">
-            Send to them
-          </Link>
-        )
-      }
+      actions={user && !user.deletedAt && <AccountActions user={user} onChanged={answer.refetch} />}
     >
       <Answered answer={answer}>
         {({ user }) =>
@@ -90,20 +94,10 @@ export default function User({ id }: { id: number }) {
                   empty="Nothing has been sent to a device of theirs."
                 />
               </Section>
-              <Section title="Sessions">
-                <Rows
-                  title="Sessions"
-                  head={["Client", "Address", "Last used", "State"]}
-                  rows={user.sessions.nodes.filter((row) => row !== null)}
-                  cells={(session) => [
-                    session.deviceInfo ?? "unnamed",
-                    session.ipAddress ?? "–",
-                    <When key="w" at={session.lastUsedAt} />,
-                    session.revokedAt ? inWords(session.revokedReason ?? "ended") : "Live",
-                  ]}
-                  empty="They have never logged in."
-                />
-              </Section>
+              <Sessions
+                sessions={user.sessions.nodes.filter((row) => row !== null)}
+                onChanged={answer.refetch}
+              />
               <Section title="Security events">
                 <Rows
                   title="Security events"
