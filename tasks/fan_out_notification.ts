@@ -24,7 +24,10 @@ export default defineTask(
           "select pg_backend_pid() as pid, set_config('statement_timeout', $1, true)",
           [`${STATEMENT_PATIENCE}s`],
         );
-        cancel = () => void pool.query("select pg_cancel_backend($1)", [rows[0]?.pid]);
+        cancel = () => {
+          // Where the database is away, the statement ends by itself.
+          pool.query("select pg_cancel_backend($1)", [rows[0]?.pid]).catch(() => undefined);
+        };
         stopping.addEventListener("abort", cancel);
         const { rows: chunks } = await client.query<{ more: boolean }>(
           "select has_more as more from app_private.fan_out_notification($1, $2)",
@@ -34,7 +37,7 @@ export default defineTask(
         await client.query("commit");
         return chunks[0]?.more ?? false;
       } catch (error) {
-        await client.query("rollback");
+        await client.query("rollback").catch(() => undefined);
         throw error;
       } finally {
         if (cancel !== undefined) stopping.removeEventListener("abort", cancel);

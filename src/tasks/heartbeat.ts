@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { Pool } from "pg";
 import type { Logger } from "pino";
+import type { OwnJobs } from "./own-jobs.ts";
 
 /** Between two heartbeats, milliseconds; app_private.is_alive() forgives three that are missed. */
 const INTERVAL = 5000;
@@ -11,27 +12,29 @@ const FRESH = 15_000;
 export interface Heartbeat {
   /** Whether others still hold back from what this worker has: not after it was suspended, say. */
   isFresh(): boolean;
+  /** A pool of graphile-worker has ended: what it still has locked is free at once. */
+  end(poolId: string): void;
+  /** To be called when all of them have ended. */
   stop(): Promise<void>;
   /** As if it had missed its heartbeats: what this worker has is given to others now. */
   abandon(): Promise<void>;
 }
 
 /**
- * Says every five seconds that this worker lives, and takes up what others left that do not any
- * more: their jobs would stay locked for four hours.
+ * Says every five seconds that this worker lives, lets go of jobs that it has locked and does not run, and takes
+ * up what others left that do not live any more: all that would stay locked for four hours.
  */
 export async function startHeartbeat(options: {
   pool: Pool;
   workerId: string;
   batches: ReadonlySet<number>;
-  /** Of graphile-worker: tells the name under which this process locks jobs. */
+  jobs: OwnJobs;
+  /** Of graphile-worker: tells of names under which this process locks jobs. */
   events: EventEmitter;
   logger: Logger;
 }): Promise<Heartbeat> {
-  const { pool, workerId, batches, events, logger } = options;
-  const jobWorkerIds = new Set<string>();
-  events.on("pool:create", ({ workerPool }: { workerPool: { id: string } }) => {
-    jobWorkerIds.add(workerPool.id);
+  const { pool, workerId, batches, jobs, events, logger } = options;
+  events.on("pool:create", () => {
     // It may lock a job the next moment: were it killed before its name is known, nobody would unlock it.
     say().catch(() => undefined);
   });
@@ -43,15 +46,21 @@ export async function startHeartbeat(options: {
   const say = () =>
     pool.query("select app_private.heartbeat($1, $2, $3)", [
       workerId,
-      [...jobWorkerIds],
+      jobs.poolIds(),
       [...batches],
     ]);
+
+  async function free(): Promise<void> {
+    const freed = await jobs.free(pool);
+    if (freed > 0) logger.warn({ jobs: freed }, "let go of jobs that were locked and not run");
+  }
 
   async function beat(): Promise<void> {
     const began = performance.now();
     try {
       await say();
       last = began;
+      await free();
       const { rows } = await pool.query<{
         dead_workers: number;
         batches: number;
@@ -78,13 +87,21 @@ export async function startHeartbeat(options: {
   schedule(100);
   return {
     isFresh: () => performance.now() - last < FRESH,
+    end(poolId) {
+      jobs.end(poolId);
+      // Where the database is away, the next heartbeat does it.
+      if (!stopped) free().catch(() => undefined);
+    },
     async stop() {
       stopped = true;
       clearTimeout(timer);
       await beating;
-      await pool
-        .query("delete from app_private.workers where id = $1", [workerId])
-        .catch(() => undefined);
+      try {
+        await free();
+        await pool.query("delete from app_private.workers where id = $1", [workerId]);
+      } catch {
+        // The database is away: others take up what is left.
+      }
     },
     async abandon() {
       stopped = true;

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
-import { Logger as GraphileWorkerLogger, parseCrontab, run } from "graphile-worker";
+import { Logger as GraphileWorkerLogger, parseCrontab, type RunnerOptions } from "graphile-worker";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { credentialsKeys } from "../auth/keys.ts";
@@ -20,6 +20,8 @@ import { createMessaging, SOCKETS } from "../push/messaging.ts";
 import { CRONTAB } from "./crontab.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import { loadTasks } from "./load-tasks.ts";
+import { watchOwnJobs } from "./own-jobs.ts";
+import { startRunner } from "./runner.ts";
 
 export interface Worker {
   opsUrl: string;
@@ -41,6 +43,8 @@ const OTHER_CONCURRENCY = 4;
 const PUSH_TASKS = ["deliver_pushes"];
 /** graphile-worker needs two connections more than jobs, for each of the two; the tasks' statements as many again. */
 const POOL_SIZE = (PUSH_CONCURRENCY + OTHER_CONCURRENCY) * 2 + 4;
+/** Nobody waits for an answer: a machine that is busy for seconds is no error. Milliseconds. */
+const ACQUIRE_TIMEOUT = 10_000;
 
 /** What writing outcomes may take of the drain, milliseconds. */
 const RECORDING_TIME = 2000;
@@ -65,6 +69,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       connectionString: databaseUrl,
       max: POOL_SIZE,
       applicationName: "howdah worker",
+      acquireTimeout: ACQUIRE_TIMEOUT,
       logger,
     });
     stack.defer(() => pool.end());
@@ -87,7 +92,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     watchJobs(registry, events, logger);
     const isListening = watchListen(registry, events, 2);
     const batches = new Set<number>();
-    const heartbeat = await startHeartbeat({ pool, workerId, batches, events, logger });
+    const jobs = watchOwnJobs(events);
+    const heartbeat = await startHeartbeat({ pool, workerId, batches, jobs, events, logger });
     stack.defer(() => heartbeat.stop());
     const tasks = Object.entries(
       await loadTasks({
@@ -123,15 +129,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         },
       },
     };
-    const pushes = await run({
-      ...shared,
+    const begin = (own: RunnerOptions) =>
+      startRunner({ ...shared, ...own }, (poolId) => heartbeat.end(poolId), logger);
+    const pushes = await begin({
       taskList: Object.fromEntries(tasks.filter(isPush)),
       parsedCronItems: [],
       concurrency: PUSH_CONCURRENCY,
     });
     stack.defer(() => pushes.stop());
-    const others = await run({
-      ...shared,
+    const others = await begin({
       taskList: Object.fromEntries(tasks.filter((task) => !isPush(task))),
       parsedCronItems: parseCrontab(CRONTAB),
       concurrency: OTHER_CONCURRENCY,

@@ -8,9 +8,10 @@ import { ensureOwner, withUser } from "../../src/database/connections.ts";
 import { type EmbeddedCluster, startEmbeddedCluster } from "../../src/database/embedded/cluster.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { type FcmEmulator, startFcmEmulator } from "../../src/push/emulator/emulator.ts";
-import { startWorker } from "../../src/tasks/worker.ts";
-import { folder, useClusters } from "../support/clusters.ts";
+import { startWorker, type Worker } from "../../src/tasks/worker.ts";
+import { folder, serverPid, useClusters } from "../support/clusters.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
+import { FINAL } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
 
 useClusters();
@@ -18,25 +19,18 @@ const logger = pino({ level: "silent" });
 let emulator: FcmEmulator;
 let dataDirectory: string;
 let cluster: EmbeddedCluster;
+let worker: Worker;
+let pool: pg.Pool;
 
 beforeAll(async () => {
   emulator = await startFcmEmulator({ host: "127.0.0.1", port: 0 });
   dataDirectory = await folder();
+  // As in production: what a crash takes is what it takes there.
   cluster = await startEmbeddedCluster({ dataDirectory });
-});
-afterAll(async () => {
-  await cluster.stop();
-  await emulator.close();
-  await rm(dataDirectory, { recursive: true, force: true });
-});
-
-it("PostgreSQL restarted in mid-send: nothing lost, nothing sent twice", {
-  timeout: 90_000,
-}, async () => {
   await ensureOwner(cluster.superuserUrl(), TEST_PASSWORD);
   const databaseUrl = withUser(cluster.superuserUrl("howdah"), "howdah_owner", TEST_PASSWORD);
   await migrateDatabase({ databaseUrl, authenticatorPassword: TEST_PASSWORD, logger });
-  const worker = await startWorker({
+  worker = await startWorker({
     config: loadConfig("worker", {
       WORKER_OPS_PORT: "0",
       FCM_EMULATOR_HOST: emulator.host,
@@ -45,30 +39,89 @@ it("PostgreSQL restarted in mid-send: nothing lost, nothing sent twice", {
     databaseUrl,
     logger,
   });
-  const pool = new pg.Pool({ connectionString: databaseUrl });
+  pool = new pg.Pool({ connectionString: databaseUrl });
   pool.on("error", () => {
     // The restart ends idle connections.
   });
-  emulator.faults.add({ match: "phone", respond: "ACCEPT", delay: 20 });
+});
+afterAll(async () => {
+  await worker.stop();
+  await pool.end();
+  await cluster.stop();
+  await emulator.close();
+  await rm(dataDirectory, { recursive: true, force: true });
+});
+
+/** So many users with a phone each, whose tokens are `prefix-1` and so on. */
+async function users(prefix: string, count: number): Promise<number[]> {
   const { rows } = await pool.query(
-    `with person as (insert into app_public.users (first_name) values ('P') returning id)
-     insert into app_public.device_tokens (user_id, token, device_type)
-     select p.id, 'phone-' || n, 'web' from person p, generate_series(1, 3000) n returning user_id`,
+    `with person as (
+       insert into app_public.users (first_name) select 'P' from generate_series(1, $2::int) returning id
+     ), device as (
+       insert into app_public.device_tokens (user_id, token, device_type)
+       select id, $1 || '-' || row_number() over (), 'web' from person
+     )
+     select array_agg(id) as ids from person`,
+    [prefix, count],
   );
-  const { rows: sent } = await pool.query("select id from app_private.notify($1, 'e', 'm')", [
-    [rows[0].user_id],
-  ]);
+  return rows[0].ids;
+}
+
+async function notify(to: number[]): Promise<number> {
+  const { rows } = await pool.query("select id from app_private.notify($1, 'e', 'm')", [to]);
+  return rows[0].id;
+}
+
+async function settled(id: number): Promise<string> {
+  return until(
+    async () =>
+      (await pool.query("select status from app_public.notifications where id = $1", [id])).rows[0]
+        .status,
+    (status) => FINAL.includes(status),
+    60_000,
+  );
+}
+
+it("PostgreSQL restarted in mid-send: nothing lost, nothing sent twice", {
+  timeout: 90_000,
+}, async () => {
+  emulator.faults.add({ match: "phone", respond: "ACCEPT", delay: 20 });
+  const id = await notify(await users("phone", 3000));
   await emulator.phones.nextMessage("phone-1", 10_000);
   await cluster.stop();
   cluster = await startEmbeddedCluster({ dataDirectory });
 
-  const status = async () =>
-    (await pool.query("select status from app_public.notifications where id = $1", [sent[0].id]))
-      .rows[0].status;
-  expect(await until(status, (found) => found !== "sending", 60_000)).toBe("sent");
+  expect(await settled(id)).toBe("sent");
   for (let n = 1; n <= 3000; n += 1) {
     expect(emulator.phones.messages(`phone-${n}`)).toHaveLength(1);
   }
-  await pool.end();
-  await worker.stop();
+});
+
+it("PostgreSQL that crashes in mid-fan-out: nobody is left out, and nobody gets it twice", {
+  timeout: 90_000,
+}, async () => {
+  const count = 20_000;
+  const id = await notify(await users("crash", count));
+  const written = async () =>
+    (
+      await pool.query(
+        "select count(*)::int from app_public.notification_recipients where notification_id = $1",
+        [id],
+      )
+    ).rows[0].count;
+  const before = await until(written, (some) => some > 0);
+  // What PostgreSQL has not handed to the disk yet is lost.
+  process.kill(await serverPid(join(dataDirectory, "postgres")), "SIGQUIT");
+  await cluster.stop().catch(() => undefined);
+  cluster = await startEmbeddedCluster({ dataDirectory });
+
+  expect(await settled(id)).toBe("sent");
+  expect(before).toBeLessThan(count);
+  expect(await written()).toBe(count);
+  const received = Array.from(
+    { length: count },
+    (_, n) => emulator.phones.messages(`crash-${n + 1}`).length,
+  );
+  expect(received.filter((messages) => messages === 0)).toHaveLength(0);
+  expect(received.filter((messages) => messages > 1)).toHaveLength(0);
 });

@@ -27,6 +27,8 @@ export async function startTestWorker(
       WORKER_OPS_PORT: "0",
       FCM_EMULATOR_HOST: emulator.host,
       DATA_DIR: dataDirectory,
+      // What hangs by a test's wish is waited for no longer than that at its end.
+      SHUTDOWN_SECONDS: "3",
       ...environment,
     }),
     databaseUrl: database.ownerUrl,

@@ -7,7 +7,11 @@ const used = usePushes();
 
 describe("the worker", () => {
   it("is ready while its database is there", async () => {
-    expect((await fetch(`${used.worker.opsUrl}/ready`)).status).toBe(200);
+    // LISTEN stands a moment after jobs are taken.
+    await until(
+      async () => (await fetch(`${used.worker.opsUrl}/ready`)).status,
+      (status) => status === 200,
+    );
     expect((await fetch(`${used.worker.opsUrl}/live`)).status).toBe(200);
   });
 

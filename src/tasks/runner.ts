@@ -1,0 +1,82 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Runner, type RunnerOptions, run } from "graphile-worker";
+import type { Logger } from "pino";
+
+/** Between two attempts to begin again, milliseconds. */
+const PAUSE = 1000;
+
+export interface LastingRunner {
+  /** Takes no more jobs, and waits for those that are under way. */
+  stop(): Promise<void>;
+}
+
+/**
+ * graphile-worker, begun again whenever it ends by itself: its pool of workers does so for good at the
+ * first end of a job that cannot be written down, because PostgreSQL is away for a moment, say. Another
+ * one takes over at once, while the old one waits for what it is at.
+ */
+export async function startRunner(
+  options: RunnerOptions,
+  /** Told which pool has ended: it runs none of the jobs any more that are locked by this name. */
+  onEnd: (poolId: string) => void,
+  logger: Logger,
+): Promise<LastingRunner> {
+  const ending = new Set<Promise<void>>();
+  let stopped = false;
+  let runner: Runner;
+  let restart: Promise<void> | undefined;
+
+  const plugin: GraphileConfig.Plugin = {
+    name: "LastingRunnerPlugin",
+    worker: {
+      middleware: {
+        poolGracefulShutdown(next, { workerPool, message }) {
+          const shutdown = Promise.resolve(next());
+          const ended: Promise<void> = shutdown
+            .then(noop, noop)
+            .then(() => onEnd(workerPool.id))
+            .finally(() => ending.delete(ended));
+          ending.add(ended);
+          if (!stopped) {
+            logger.warn({ reason: message }, "the job runner ended by itself: another one begins");
+            restart = beginAgain();
+          }
+          return shutdown;
+        },
+      },
+    },
+  };
+
+  async function begin(): Promise<void> {
+    runner = await run({
+      ...options,
+      preset: { ...options.preset, plugins: [...(options.preset?.plugins ?? []), plugin] },
+    });
+  }
+
+  async function beginAgain(): Promise<void> {
+    while (!stopped) {
+      try {
+        return await begin();
+      } catch (error) {
+        logger.warn({ error: (error as Error).message }, "the job runner cannot begin");
+        await delay(PAUSE);
+      }
+    }
+  }
+
+  await begin();
+  return {
+    async stop() {
+      stopped = true;
+      await restart;
+      // One that has ended meanwhile says so, which is what is wanted.
+      await runner.stop().catch(noop);
+      await Promise.all(ending);
+    },
+  };
+}
+
+function noop(): void {
+  // Its errors are in the log.
+}
