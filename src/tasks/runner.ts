@@ -5,6 +5,11 @@ import type { Logger } from "pino";
 /** Between two attempts to begin again, milliseconds. */
 const PAUSE = 1000;
 
+/** How long the ends of a pool's last jobs may be on their way to the database, milliseconds. */
+const WRITING = 2000;
+
+const UNREF = { ref: false };
+
 export interface LastingRunner {
   /** Takes no more jobs, and waits for those that are under way. */
   stop(): Promise<void>;
@@ -31,7 +36,11 @@ export async function startRunner(
     worker: {
       middleware: {
         poolGracefulShutdown(next, { workerPool, message }) {
-          const shutdown = Promise.resolve(next());
+          const workers = workerPool._workers.map((worker) => worker.promise);
+          // After some ends that could not be written down it never says that it is done (its count of
+          // those under way goes below zero).
+          const idle = Promise.allSettled(workers).then(() => delay(WRITING, undefined, UNREF));
+          const shutdown = Promise.race([next(), idle]);
           const ended: Promise<void> = shutdown
             .then(noop, noop)
             .then(() => onEnd(workerPool.id))

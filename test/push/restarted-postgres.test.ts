@@ -1,4 +1,5 @@
-import { rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
@@ -9,12 +10,11 @@ import { type EmbeddedCluster, startEmbeddedCluster } from "../../src/database/e
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { type FcmEmulator, startFcmEmulator } from "../../src/push/emulator/emulator.ts";
 import { startWorker, type Worker } from "../../src/tasks/worker.ts";
-import { folder, serverPid, useClusters } from "../support/clusters.ts";
+import { serverPid } from "../support/clusters.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
 import { FINAL } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
 
-useClusters();
 const logger = pino({ level: "silent" });
 let emulator: FcmEmulator;
 let dataDirectory: string;
@@ -24,7 +24,8 @@ let pool: pg.Pool;
 
 beforeAll(async () => {
   emulator = await startFcmEmulator({ host: "127.0.0.1", port: 0 });
-  dataDirectory = await folder();
+  dataDirectory = await mkdtemp(join(tmpdir(), "howdah-restarted-"));
+  await chmod(dataDirectory, 0o755);
   // As in production: what a crash takes is what it takes there.
   cluster = await startEmbeddedCluster({ dataDirectory });
   await ensureOwner(cluster.superuserUrl(), TEST_PASSWORD);
@@ -83,7 +84,7 @@ async function settled(id: number): Promise<string> {
 }
 
 it("PostgreSQL restarted in mid-send: nothing lost, nothing sent twice", {
-  timeout: 90_000,
+  timeout: 120_000,
 }, async () => {
   emulator.faults.add({ match: "phone", respond: "ACCEPT", delay: 20 });
   const id = await notify(await users("phone", 3000));
@@ -98,7 +99,7 @@ it("PostgreSQL restarted in mid-send: nothing lost, nothing sent twice", {
 });
 
 it("PostgreSQL that crashes in mid-fan-out: nobody is left out, and nobody gets it twice", {
-  timeout: 90_000,
+  timeout: 120_000,
 }, async () => {
   const count = 20_000;
   const id = await notify(await users("crash", count));

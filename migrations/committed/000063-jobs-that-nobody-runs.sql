@@ -1,5 +1,5 @@
---! Previous: sha1:dcfbfb001107ccc66c0fbeaa0461737835977597
---! Hash: sha1:bd9bb42c5dd08773d25887de448b12579d7a9f49
+--! Previous: sha1:72435cdf3f3646a79a3c9f2206d6a1dcf2c4f3db
+--! Hash: sha1:bc1ae26847e8a62624f38d265eb3b5f1682614d5
 --! Message: jobs that nobody runs
 
 -- A job may be locked by a worker that lives and does not run it: the answer that gave it the job, or the end of
