@@ -9,6 +9,7 @@ import { rememberPrepared, withName } from "./prepared-statements.ts";
 import type { Replica } from "./replica.ts";
 import { isReading, readFromReplica } from "./replica-reads.ts";
 import { isPrepared, type PreparedStatement, queryWithSettings } from "./request-query.ts";
+import { againWhereRolledBack } from "./rolled-back.ts";
 import { shareReads } from "./shared-reads.ts";
 
 /** Settings of one request's transactions: `role` always, the claims where somebody is logged in. */
@@ -26,7 +27,8 @@ export function markSubscription(settings: RequestSettings): void {
  * and first asks whether the session still lives: one round trip. Where that is one statement, it goes with
  * the settings up to one Sync (request-query.ts). Else `begin`, the settings, the statements and `commit` go
  * out without waiting for each other (the pool's clients have `pipeline: true`); a failure of any leaves an
- * aborted transaction, in which nothing that follows runs.
+ * aborted transaction, in which nothing that follows runs. What a deadlock rolls back is run again: callbacks
+ * do nothing but ask PostgreSQL.
  */
 export function createWithPgClient(
   pool: Pool,
@@ -41,12 +43,14 @@ export function createWithPgClient(
   };
   const onPrimary: WithPgClient<NodePostgresPgClient> = (given, callback) => {
     const settings = given as RequestSettings;
-    return withClient(pool, async (client) => {
-      const identity = identification(settings);
-      const result = await inRequestTransaction(client, settings, identity, callback);
-      verified.add(settings);
-      return result;
-    });
+    return againWhereRolledBack(() =>
+      withClient(pool, async (client) => {
+        const identity = identification(settings);
+        const result = await inRequestTransaction(client, settings, identity, callback);
+        verified.add(settings);
+        return result;
+      }),
+    );
   };
   const sharedReads = shareReads(onPrimary);
   const replicaReads =

@@ -65,7 +65,7 @@ describe("2,000 random valid operations", () => {
       }
     }
     expect({ found, reasons: [...reasons] }).toEqual({ found: [], reasons: [] });
-    // Most of them have to mean something, or this proves nothing.
-    expect(answered).toBeGreaterThan(OPERATIONS / 4);
+    // Most are refused for a value of theirs; the rest has to run to its end, or this proves nothing.
+    expect(answered).toBeGreaterThan(OPERATIONS / 8);
   });
 });
