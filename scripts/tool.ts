@@ -18,47 +18,59 @@ import { createProgress } from "./progress.ts";
 
 /** `npm run howdah -- COMMAND`. */
 export async function main(): Promise<void> {
-  const [name, ...rest] = process.argv.slice(2);
+  process.exitCode = await callTool(process.argv.slice(2), process.env, console);
+}
+
+/**
+ * Runs one command and prints its answer.
+ * @returns the exit code: 0 done, 1 refused or failed, 2 not a valid call
+ */
+export async function callTool(
+  [name, ...rest]: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  printer: Pick<Console, "log" | "error" | "table">,
+): Promise<number> {
   if (name === undefined || name === "--help" || name === "help" || name === "-h") {
-    console.log(overview({ ...COMMANDS, ...CHORES }));
-    return;
+    printer.log(overview({ ...COMMANDS, ...CHORES }));
+    return 0;
   }
   const chore = Object.hasOwn(CHORES, name) ? CHORES[name] : undefined;
-  if (chore) {
-    process.exitCode = await doChore(chore, rest);
-    return;
-  }
+  if (chore) return doChore(chore, rest, printer);
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
-    console.error(`There is no command ${name}.\n\n${overview({ ...COMMANDS, ...CHORES })}`);
-    process.exitCode = 2;
-    return;
+    printer.error(`There is no command ${name}.\n\n${overview({ ...COMMANDS, ...CHORES })}`);
+    return 2;
   }
   try {
     const { args, options } = parse(command, rest);
     if (options.help) {
-      console.log(helpFor(name, command));
-      return;
+      printer.log(helpFor(name, command));
+      return 0;
     }
-    const answer = await answerOf(command, args, options);
-    print(answer, options.json === true);
+    const answer = await answerOf(command, args, options, environment);
+    print(answer, options.json === true, printer);
+    return 0;
   } catch (error) {
     if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
-    console.error(error.message);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    printer.error(error.message);
+    return error instanceof UsageError ? 2 : 1;
   }
 }
 
-async function doChore({ usage, summary, run }: (typeof CHORES)[string], args: string[]) {
+async function doChore(
+  { usage, summary, run }: (typeof CHORES)[string],
+  args: string[],
+  printer: Pick<Console, "log" | "error">,
+): Promise<number> {
   if (args.includes("--help") || args.includes("-h")) {
-    console.log(`npm run howdah -- ${usage}\n\n${summary}`);
+    printer.log(`npm run howdah -- ${usage}\n\n${summary}`);
     return 0;
   }
   try {
     return await run(args);
   } catch (error) {
     if (!(error instanceof LintError || error instanceof ConfigError)) throw error;
-    console.error(error.message);
+    printer.error(error.message);
     return 1;
   }
 }
@@ -93,8 +105,9 @@ async function answerOf(
   command: Command,
   args: string[],
   options: CommandContext["options"],
+  environment: NodeJS.ProcessEnv,
 ): Promise<Answer> {
-  const config = loadConfig("howdah", process.env);
+  const config = loadConfig("howdah", environment);
   await using stack = new AsyncDisposableStack();
   try {
     const connections = await openConnections(config);
@@ -114,13 +127,17 @@ async function answerOf(
   }
 }
 
-function print({ json, text, warning }: Answer, isJson: boolean): void {
-  if (isJson) console.log(JSON.stringify(json, null, 2));
+function print(
+  { json, text, warning }: Answer,
+  isJson: boolean,
+  printer: Pick<Console, "log" | "error" | "table">,
+): void {
+  if (isJson) printer.log(JSON.stringify(json, null, 2));
   else {
     for (const part of text) {
-      if (typeof part === "string") console.log(part);
-      else console.table(part);
+      if (typeof part === "string") printer.log(part);
+      else printer.table(part);
     }
   }
-  if (warning) console.error(warning);
+  if (warning) printer.error(warning);
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createUser } from "../kit/actors.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { howdah, howdahJson } from "../support/howdah.ts";
+import { howdah, howdahJson, howdahProcess } from "../support/howdah.ts";
 
 let database: TestDatabase;
 let url: string;
@@ -16,7 +16,7 @@ const one = async (text: string, values: unknown[] = []) =>
 
 describe("the operator's tool", () => {
   it("lists its commands, and each says how it is called", async () => {
-    const overview = await howdah(url, "--help");
+    const overview = await howdahProcess(url, "--help");
     expect(overview.code).toBe(0);
     const names = [...overview.output.matchAll(/^ {2}([a-z:]+) {2,}\S/gm)].map(([, name]) => name);
     expect(names).toEqual(expect.arrayContaining(["deliveries", "jobs", "user:disable"]));
@@ -51,8 +51,14 @@ describe("the operator's tool", () => {
     expect(await howdah(url, ...args)).toEqual({ code: 2, output: expect.stringMatching(says) });
   });
 
+  it("is a process that ends with that exit code, with what it says on stdout and stderr", async () => {
+    const wrong = ["pauses", "7"];
+    expect(await howdahProcess(url, ...wrong)).toEqual(await howdah(url, ...wrong));
+    expect(await howdahProcess(url, "jobs")).toEqual(await howdah(url, "jobs"));
+  });
+
   it("says in a line that the database is away: exit 1", async () => {
-    const told = await howdah("postgres://u:secret@127.0.0.1:1/x", "jobs");
+    const told = await howdahProcess("postgres://u:secret@127.0.0.1:1/x", "jobs");
     expect(told.code).toBe(1);
     expect(told.output).toMatch(/^the database at 127.0.0.1:1 is not reachable \(ECONNREFUSED\)/);
     expect(told.output).not.toContain("secret");

@@ -18,7 +18,9 @@ export interface TestDatabase {
 export async function createTestDatabase(): Promise<TestDatabase> {
   const superuserUrl = inject("superuserUrl");
   const name = `test_${randomBytes(6).toString("hex")}`;
-  await asSuperuser(`create database ${name} template howdah_template owner howdah_owner`);
+  await asSuperuser(
+    `create database ${name} template howdah_template strategy file_copy owner howdah_owner`,
+  );
   const url = new URL(superuserUrl);
   url.pathname = `/${name}`;
   const ownerUrl = withUser(url.href, "howdah_owner", TEST_PASSWORD);

@@ -1,3 +1,6 @@
+import { Console } from "node:console";
+import { Writable } from "node:stream";
+import { callTool } from "../../scripts/tool.ts";
 import { runEntry } from "./processes.ts";
 
 export interface Told {
@@ -5,8 +8,21 @@ export interface Told {
   output: string;
 }
 
-/** The operator's tool as a real process, on one database. */
+/** A command of the operator's tool, on one database. */
 export async function howdah(ownerUrl: string, ...args: string[]): Promise<Told> {
+  let output = "";
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      output += chunk;
+      done();
+    },
+  });
+  const code = await callTool(args, { DATABASE_URL: ownerUrl }, new Console(stream, stream));
+  return { code, output: output.trimEnd() };
+}
+
+/** The same as a process. */
+export async function howdahProcess(ownerUrl: string, ...args: string[]): Promise<Told> {
   const running = runEntry("scripts/howdah.ts", { DATABASE_URL: ownerUrl }, args);
   return { code: await running.ends(), output: running.output().trimEnd() };
 }
