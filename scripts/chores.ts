@@ -7,7 +7,11 @@ interface Chore {
   usage: string;
   summary: string;
   /** Reads its own options. @returns the exit code */
-  run(args: string[]): Promise<number>;
+  run(
+    args: string[],
+    environment: NodeJS.ProcessEnv,
+    printer: Pick<Console, "log">,
+  ): Promise<number>;
 }
 
 export const CHORES: Readonly<Record<string, Chore>> = {

@@ -30,10 +30,14 @@ export const LINT_USAGE =
  * @returns the exit code: 1 where an error was found, or anything with --strict
  * @throws LintError
  */
-export async function lint(args: string[]): Promise<number> {
+export async function lint(
+  args: string[],
+  environment: NodeJS.ProcessEnv,
+  printer: Pick<Console, "log">,
+): Promise<number> {
   const options = parseOptions(args);
-  const findings = await findIn(options);
-  console.log(options.json ? JSON.stringify(findings, null, 2) : report(findings));
+  const findings = await findIn(options, environment);
+  printer.log(options.json ? JSON.stringify(findings, null, 2) : report(findings));
   return findings.some(({ level }) => options.strict || level === "error") ? 1 : 0;
 }
 
@@ -82,11 +86,11 @@ function parseOptions(args: string[]): LintOptions {
   }
 }
 
-async function findIn(options: LintOptions): Promise<Finding[]> {
+async function findIn(options: LintOptions, environment: NodeJS.ProcessEnv): Promise<Finding[]> {
   await using stack = new AsyncDisposableStack();
   let server = "";
   try {
-    const url = await urlOf(options, stack);
+    const url = await urlOf(options, environment, stack);
     const host = hostOf(url);
     if (host !== "") server = ` at ${host}`;
     const client = new pg.Client({
@@ -112,7 +116,11 @@ function hostOf(url: string): string {
   return parsed.host;
 }
 
-async function urlOf(options: LintOptions, stack: AsyncDisposableStack): Promise<string> {
+async function urlOf(
+  options: LintOptions,
+  environment: NodeJS.ProcessEnv,
+  stack: AsyncDisposableStack,
+): Promise<string> {
   if (options.databaseUrl !== undefined) return options.databaseUrl;
   if (options.migrations) {
     const { createThrowawayDatabase } = await import("../src/database/throwaway.ts");
@@ -120,7 +128,7 @@ async function urlOf(options: LintOptions, stack: AsyncDisposableStack): Promise
     stack.defer(() => database.drop());
     return database.ownerUrl;
   }
-  const connections = await openConnections(loadConfig("howdah", process.env));
+  const connections = await openConnections(loadConfig("howdah", environment));
   stack.defer(() => connections.stop());
   // The catalogue is the same for all who may connect.
   return (connections.ownerUrl ?? connections.authenticatorUrl) as string;

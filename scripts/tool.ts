@@ -35,7 +35,7 @@ export async function callTool(
     return 0;
   }
   const chore = Object.hasOwn(CHORES, name) ? CHORES[name] : undefined;
-  if (chore) return doChore(chore, rest, printer);
+  if (chore) return doChore(chore, rest, environment, printer);
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
     printer.error(`There is no command ${name}.\n\n${overview({ ...COMMANDS, ...CHORES })}`);
@@ -60,6 +60,7 @@ export async function callTool(
 async function doChore(
   { usage, summary, run }: (typeof CHORES)[string],
   args: string[],
+  environment: NodeJS.ProcessEnv,
   printer: Pick<Console, "log" | "error">,
 ): Promise<number> {
   if (args.includes("--help") || args.includes("-h")) {
@@ -67,7 +68,7 @@ async function doChore(
     return 0;
   }
   try {
-    return await run(args);
+    return await run(args, environment, printer);
   } catch (error) {
     if (!(error instanceof LintError || error instanceof ConfigError)) throw error;
     printer.error(error.message);

@@ -8,5 +8,13 @@ if (Number(process.versions.node.split(".")[0]) < REQUIRED_MAJOR) {
   process.exit(1);
 }
 
+// What is loaded is compiled once, not at each start, nor by the processes that this one starts. Who may
+// write there may change the code itself; where nobody may, in a container say, Node.js goes on without.
+process.env.NODE_COMPILE_CACHE ??= require("node:path").join(
+  __dirname,
+  "../node_modules/.cache/howdah",
+);
+require("node:module").enableCompileCache(process.env.NODE_COMPILE_CACHE);
+
 // PostGraphile asks for it, and warns on stderr where it is missing.
 process.env.GRAPHILE_ENV ??= "production";

@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Config } from "../config.ts";
 import { openConnections } from "../database/connections.ts";
 import { freePort } from "../database/embedded/port.ts";
@@ -70,8 +70,6 @@ async function partEnvironment(
     OPS_PORT: await port(config.api.opsPort),
     WORKER_OPS_PORT: await port(config.worker.opsPort),
     PUBLIC_URL: config.publicUrl,
-    // What has not changed need not be compiled again.
-    NODE_COMPILE_CACHE: join(config.dataDirectory, "compile-cache"),
     ...(emulatorHost === undefined ? {} : { FCM_EMULATOR_HOST: emulatorHost }),
   };
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { runEntry } from "../support/processes.ts";
+import { howdah, howdahProcess } from "../support/howdah.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -8,19 +8,14 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-async function lint(...args: string[]): Promise<{ code: number | null; output: string }> {
-  const running = runEntry("scripts/howdah.ts", { DATABASE_URL: database.ownerUrl }, [
-    "lint",
-    ...args,
-  ]);
-  return { code: await running.ends(), output: running.output() };
-}
+const lint = (...args: string[]) => howdah(database.ownerUrl, "lint", ...args);
 
 describe("npm run howdah -- lint", () => {
   it("finds nothing in the committed migrations, as npm run check asks it", async () => {
-    expect(await lint("--migrations", "--strict")).toEqual({
+    const { ownerUrl } = database;
+    expect(await howdahProcess(ownerUrl, "lint", "--migrations", "--strict")).toEqual({
       code: 0,
-      output: "0 errors, 0 warnings.\n",
+      output: "0 errors, 0 warnings.",
     });
   });
 
@@ -39,7 +34,6 @@ describe("npm run howdah -- lint", () => {
         "  docs/rules/timestamp_without_zone.md",
         "",
         "0 errors, 1 warning.",
-        "",
       ].join("\n"),
     );
     expect((await lint("--strict")).code).toBe(1);
@@ -80,7 +74,7 @@ describe("npm run howdah -- lint", () => {
   ])("says in one line, without a password, that %s", async (_title, args, line) => {
     const { code, output } = await lint(...args);
     expect(code).toBe(1);
-    expect(output.trimEnd().split("\n")).toEqual([line]);
+    expect(output.split("\n")).toEqual([line]);
     expect(output).not.toContain("hunter2");
   });
 
@@ -89,6 +83,6 @@ describe("npm run howdah -- lint", () => {
     url.password = "hunter2";
     const { code, output } = await lint("--database-url", url.href);
     expect(code).toBe(1);
-    expect(output).toBe(`The database at ${url.host} refuses this user or password.\n`);
+    expect(output).toBe(`The database at ${url.host} refuses this user or password.`);
   });
 });
