@@ -6,11 +6,9 @@ import type { Config } from "../../src/config.ts";
 import { committedMigrations } from "../../src/database/committed.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { inTurn } from "../../src/database/turns.ts";
-import { seedDemo } from "../../src/demo.ts";
 import {
   CURRENT,
   DatabaseCommandError,
-  type Databases,
   recreateDatabase,
   silent,
   withDatabases,
@@ -43,7 +41,7 @@ export async function reset(config: Config, args: string[]): Promise<void> {
       logger: silent,
       current: !config.production,
     });
-    if (content.isInUse && !config.production) await tellRunning(databases);
+    if (content.isInUse && !config.production) await tellRunning();
     console.log(`${where} is new, and has run all migrations.`);
     if (content.isInUse) {
       console.log(
@@ -102,14 +100,8 @@ async function confirm(name: string): Promise<void> {
   if (answer.trim() !== name) throw new DatabaseCommandError("Nothing was done.");
 }
 
-/** What `npm start` does on its first run is done here; `npm run dev` looks at the schema again. */
-async function tellRunning({ url }: Databases): Promise<void> {
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
-  try {
-    await seedDemo(pool);
-  } finally {
-    await pool.end();
-  }
+/** `npm run dev` looks at the database again, and begins as on its first run. */
+async function tellRunning(): Promise<void> {
   const now = new Date();
   await utimes(CURRENT, now, now);
 }

@@ -43,6 +43,7 @@ export function main(): Promise<void> {
       worker,
       onUp: (up, { opsUrl }) =>
         announce(config, up.url, { api: up.opsUrl, worker: opsUrl }, emulator),
+      onAnotherDatabase: () => void welcome(databaseUrl, emulator, logger),
     });
     await loop.start();
     await welcome(databaseUrl, emulator, logger);

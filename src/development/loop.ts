@@ -15,6 +15,8 @@ export interface LoopOptions {
   worker: Part;
   /** The first time that there is an API: at the start, or with the first schema that can be built. */
   onUp(api: PartState, worker: PartState): void;
+  /** Once API and worker are those of a database that has taken the place of the one before. */
+  onAnotherDatabase(): void;
 }
 
 export interface Loop {
@@ -28,7 +30,14 @@ export interface Loop {
 const MAX_SAVES = 20;
 
 /** From a change of a file to what follows of it, one after another; what comes meanwhile comes next. */
-export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions): Loop {
+export function createLoop({
+  root,
+  databaseUrl,
+  api,
+  worker,
+  onUp,
+  onAnotherDatabase,
+}: LoopOptions): Loop {
   const checkCatalogue = createCatalogueCheck(databaseUrl);
   let schema: string | undefined;
   let database: number | undefined;
@@ -107,7 +116,8 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
     const isSql = all.some((path) => path.startsWith("migrations/"));
     const applied = isSql ? await apply(save) : undefined;
     // What processes know of the old database by heart, such as the queue's task ids, is wrong now.
-    const isCode = applied === "another database" || all.some((path) => path.startsWith("src/"));
+    const isAnother = applied === "another database";
+    const isCode = isAnother || all.some((path) => path.startsWith("src/"));
     const isTask = isCode || all.some((path) => path.startsWith("tasks/"));
     if (applied && !isCode) await take(await api.rebuild(), began, true, save);
     // Its findings are those of before: nothing has changed.
@@ -116,7 +126,11 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
       if (isSql) remember(save, began);
       return;
     }
-    const restarts = [worker.restart(), ...(isCode ? [api.restart()] : [])];
+    // The old worker would run jobs of the new database as other tasks, by the ids that it knows.
+    const restarts = [
+      isAnother ? worker.startAnew() : worker.restart(),
+      ...(isCode ? [api.restart()] : []),
+    ];
     const [, apiStart] = await Promise.allSettled(restarts);
     if (apiStart?.status === "fulfilled") await take(apiStart.value, began, isSql, save);
     const results = await Promise.allSettled(restarts);
@@ -125,6 +139,7 @@ export function createLoop({ root, databaseUrl, api, worker, onUp }: LoopOptions
       all.length > 3 ? `${all.slice(0, 3).join(", ")} and ${all.length - 3} more` : all.join(", ");
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     if (isSql) remember(save, began);
+    if (isAnother) onAnotherDatabase();
     if (isUp) console.log(`${what}: new ${isCode ? "API and worker" : "worker"} (${seconds} s)`);
     else console.error(`${what}: what could not start goes on with the code before`);
   }

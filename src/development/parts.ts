@@ -22,6 +22,8 @@ export interface PartNews {
 export interface Part {
   /** Starts it, or puts a new one into the place of the one that runs, which ends what it is at. */
   restart(): Promise<PartMessage>;
+  /** Ends the one that runs, and only then starts another. */
+  startAnew(): Promise<PartMessage>;
   /** The API reads the schema of the database again. */
   rebuild(): Promise<PartMessage>;
   /** Whichever process of it runs, or will: each has the latest. */
@@ -68,9 +70,9 @@ export function createPart(name: PartName, environment: Record<string, string>):
     await restart().catch((error: Error) => console.error(error.message));
   }
 
-  async function restart(): Promise<PartMessage> {
+  async function restart(begin = start): Promise<PartMessage> {
     if (stopping) return { fault: "it is being stopped" };
-    restarting = start();
+    restarting = begin();
     try {
       return await restarting;
     } finally {
@@ -78,8 +80,16 @@ export function createPart(name: PartName, environment: Record<string, string>):
     }
   }
 
+  async function endAndStart(): Promise<PartMessage> {
+    const previous = current;
+    current = undefined;
+    if (previous) await end(previous);
+    return start();
+  }
+
   return {
-    restart,
+    restart: () => restart(),
+    startAnew: () => restart(endAndStart),
     isRunning: () => current !== undefined,
     async rebuild() {
       if (!current) return restart();

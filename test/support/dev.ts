@@ -53,7 +53,7 @@ export async function startDev(): Promise<Dev> {
       await until(
         async () => seen() || running.output().slice(before).slice(-2000),
         (answer) => answer === true,
-        20_000,
+        60_000,
       );
       return running.output().slice(before);
     },
