@@ -1,4 +1,3 @@
-import type { EventEmitter } from "node:events";
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { OwnJobs } from "./own-jobs.ts";
@@ -12,6 +11,11 @@ const FRESH = 15_000;
 export interface Heartbeat {
   /** Whether others still hold back from what this worker has: not after it was suspended, say. */
   isFresh(): boolean;
+  /**
+   * Makes the names known by which this process locks jobs, to be called before any is locked by a new one:
+   * were the process killed before that, nobody would unlock it.
+   */
+  say(): Promise<unknown>;
   /** A pool of graphile-worker has ended: what it still has locked is free at once. */
   end(poolId: string): void;
   /** To be called when all of them have ended. */
@@ -29,26 +33,28 @@ export async function startHeartbeat(options: {
   workerId: string;
   batches: ReadonlySet<number>;
   jobs: OwnJobs;
-  /** Of graphile-worker: tells of names under which this process locks jobs. */
-  events: EventEmitter;
   logger: Logger;
 }): Promise<Heartbeat> {
-  const { pool, workerId, batches, jobs, events, logger } = options;
-  events.on("pool:create", () => {
-    // It may lock a job the next moment: were it killed before its name is known, nobody would unlock it.
-    say().catch(() => undefined);
-  });
+  const { pool, workerId, batches, jobs, logger } = options;
   let timer: NodeJS.Timeout | undefined;
   let beating: Promise<void> | undefined;
   let stopped = false;
   let last = performance.now();
 
-  const say = () =>
-    pool.query("select app_private.heartbeat($1, $2, $3)", [
-      workerId,
-      jobs.poolIds(),
-      [...batches],
-    ]);
+  // One after the other: the names that were known earlier must not be written later.
+  let said: Promise<unknown> = Promise.resolve();
+  function say(): Promise<unknown> {
+    said = said
+      .catch(() => undefined)
+      .then(() =>
+        pool.query("select app_private.heartbeat($1, $2, $3)", [
+          workerId,
+          jobs.poolIds(),
+          [...batches],
+        ]),
+      );
+    return said;
+  }
 
   async function free(): Promise<void> {
     const freed = await jobs.free(pool);
@@ -83,9 +89,9 @@ export async function startHeartbeat(options: {
   }
 
   await pool.query("select app_private.heartbeat($1, '{}', '{}')", [workerId]);
-  // The name is known once the runner has made its pool, a moment from now.
-  schedule(100);
+  schedule(INTERVAL);
   return {
+    say,
     isFresh: () => performance.now() - last < FRESH,
     end(poolId) {
       jobs.end(poolId);

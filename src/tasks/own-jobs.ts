@@ -4,6 +4,8 @@ import type { Pool } from "pg";
 
 /** How long the end of a job may be on its way to the database, milliseconds. */
 const WRITING = 20_000;
+/** For how long an ended pool's jobs are looked for, and known as done: its last statements may hold them. Milliseconds. */
+const MEMORY = 30_000;
 
 /** The jobs that this process has locked, as far as it knows. */
 export interface OwnJobs {
@@ -26,7 +28,8 @@ interface Known {
 /** Listens to graphile-worker, which itself frees only jobs that were locked four hours ago. */
 export function watchOwnJobs(events: EventEmitter): OwnJobs {
   const live = new Set<string>();
-  const ended = new Set<string>();
+  /** And when they did. */
+  const ended = new Map<string, number>();
   const jobs = new Map<string, Known>();
   events.on("pool:create", ({ workerPool }: { workerPool: { id: string } }) => {
     live.add(workerPool.id);
@@ -40,27 +43,29 @@ export function watchOwnJobs(events: EventEmitter): OwnJobs {
   });
 
   return {
-    poolIds: () => [...live, ...ended],
+    poolIds: () => [...live, ...ended.keys()],
     end(poolId) {
       live.delete(poolId);
-      ended.add(poolId);
+      ended.set(poolId, performance.now());
     },
     async free(pool) {
-      const writtenBy = performance.now() - WRITING;
+      const now = performance.now();
       const known = [...jobs];
-      const isOver = ({ endedAt = Infinity }: Known) => endedAt < writtenBy;
+      const isOlder = ({ endedAt = Infinity }: Known, than: number) => endedAt < now - than;
       const gone = [...ended];
       const { rows } = await pool.query<{ freed: number }>(
         "select app_private.free_jobs($1, $2, $3, $4) as freed",
         [
           [...live],
-          gone,
-          known.filter(([, job]) => !isOver(job)).map(([id]) => id),
+          gone.map(([poolId]) => poolId),
+          known.filter(([, job]) => !isOlder(job, WRITING)).map(([id]) => id),
           known.filter(([, { isDone }]) => isDone).map(([id]) => id),
         ],
       );
-      for (const [id, job] of known) if (isOver(job) && jobs.get(id) === job) jobs.delete(id);
-      for (const poolId of gone) ended.delete(poolId);
+      for (const [id, job] of known) {
+        if (isOlder(job, MEMORY) && jobs.get(id) === job) jobs.delete(id);
+      }
+      for (const [poolId, at] of gone) if (at < now - MEMORY) ended.delete(poolId);
       return rows[0]?.freed ?? 0;
     },
   };

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Runner, type RunnerOptions, run } from "graphile-worker";
 import type { Logger } from "pino";
+import type { Heartbeat } from "./heartbeat.ts";
 
 /** Between two attempts to begin again, milliseconds. */
 const PAUSE = 1000;
@@ -22,8 +23,8 @@ export interface LastingRunner {
  */
 export async function startRunner(
   options: RunnerOptions,
-  /** Told which pool has ended: it runs none of the jobs any more that are locked by this name. */
-  onEnd: (poolId: string) => void,
+  /** Told of each pool, by whose name jobs are locked, before it takes any and when it runs none any more. */
+  heartbeat: Pick<Heartbeat, "say" | "end">,
   logger: Logger,
 ): Promise<LastingRunner> {
   const ending = new Set<Promise<void>>();
@@ -34,6 +35,20 @@ export async function startRunner(
   const plugin: GraphileConfig.Plugin = {
     name: "LastingRunnerPlugin",
     worker: {
+      hooks: {
+        // Each of a pool's workers waits for it before its first job.
+        async startWorker() {
+          while (!stopped) {
+            try {
+              await heartbeat.say();
+              return;
+            } catch {
+              // The database is away: there is no job to be had either.
+              await delay(PAUSE);
+            }
+          }
+        },
+      },
       middleware: {
         poolGracefulShutdown(next, { workerPool, message }) {
           const workers = workerPool._workers.map((worker) => worker.promise);
@@ -43,7 +58,7 @@ export async function startRunner(
           const shutdown = Promise.race([next(), idle]);
           const ended: Promise<void> = shutdown
             .then(noop, noop)
-            .then(() => onEnd(workerPool.id))
+            .then(() => heartbeat.end(workerPool.id))
             .finally(() => ending.delete(ended));
           ending.add(ended);
           if (!stopped) {

@@ -93,7 +93,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const isListening = watchListen(registry, events, 2);
     const batches = new Set<number>();
     const jobs = watchOwnJobs(events);
-    const heartbeat = await startHeartbeat({ pool, workerId, batches, jobs, events, logger });
+    const heartbeat = await startHeartbeat({ pool, workerId, batches, jobs, logger });
     stack.defer(() => heartbeat.stop());
     const tasks = Object.entries(
       await loadTasks({
@@ -129,8 +129,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         },
       },
     };
-    const begin = (own: RunnerOptions) =>
-      startRunner({ ...shared, ...own }, (poolId) => heartbeat.end(poolId), logger);
+    const begin = (own: RunnerOptions) => startRunner({ ...shared, ...own }, heartbeat, logger);
     const pushes = await begin({
       taskList: Object.fromEntries(tasks.filter(isPush)),
       parsedCronItems: [],

@@ -52,6 +52,8 @@ describe("the schema", () => {
       "CancelNotificationInput",
       "DecideCircuitBreakerInput",
       "DeleteItemInput",
+      "DisableUserInput",
+      "EnableUserInput",
       "LiftPushPauseInput",
       "RetryJobInput",
       "RevokeSessionInput",

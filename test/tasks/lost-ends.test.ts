@@ -68,7 +68,7 @@ describe("a job that is locked by a worker that does not run it", () => {
     );
     await client.query("commit");
     client.release();
-    expect((await used.pushes.settled(rows[0].id, 20_000)).status).toBe("sent");
+    expect((await used.pushes.settled(rows[0].id, 60_000)).status).toBe("sent");
   });
 });
 
@@ -100,6 +100,6 @@ describe("the end of a job that cannot be written down", () => {
     await owner.query(
       `create or replace function app_audiences.flaky() returns setof int language sql as 'select ${id}'`,
     );
-    expect((await used.pushes.settled(rows[0].id, 30_000)).status).toBe("sent");
+    expect((await used.pushes.settled(rows[0].id, 60_000)).status).toBe("sent");
   });
 });
