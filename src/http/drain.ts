@@ -1,9 +1,13 @@
+import cluster from "node:cluster";
 import type { Server, ServerResponse } from "node:http";
 import { Server as NetServer, type Socket } from "node:net";
 import { setTimeout as delay, setImmediate } from "node:timers/promises";
 
-/** How long a connection on which nobody asks anything stays once nobody new is let in, milliseconds. */
-const LAST_REQUESTS = 100;
+/**
+ * How long a connection on which nobody asks anything stays once nobody new is let in, milliseconds. In a
+ * rolling restart another process serves already: nobody waits for the end of this one.
+ */
+const LAST_REQUESTS = cluster.isWorker ? 1000 : 100;
 
 export interface Drain {
   /** From now on each answer ends its connection: who asks again is sent elsewhere by its proxy. */
