@@ -3,6 +3,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { withUser } from "../../src/database/connections.ts";
+import { type EmbeddedCluster, startEmbeddedCluster } from "../../src/database/embedded/cluster.ts";
 import { type Dev, startDev } from "../support/dev.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
 import { run } from "../support/processes.ts";
@@ -39,6 +40,7 @@ const committed = async (root: string) =>
 
 describe("on the embedded database", { timeout: 180_000 }, () => {
   let project: Awaited<ReturnType<typeof copyOfProject>>;
+  let server: EmbeddedCluster;
   let current: string;
   let blank: string;
   let count: number;
@@ -47,12 +49,20 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     current = join(project.root, "migrations/current.sql");
     blank = await readFile(current, "utf8");
     count = (await readdir(join(project.root, "migrations/committed"))).length;
+    // The commands join it: each of them alone would start and stop it.
+    server = await startEmbeddedCluster({
+      dataDirectory: join(project.root, ".data"),
+      settings: { fsync: "off" },
+    });
   });
-  afterAll(() => project.remove());
-  const db = (...args: string[]) => npm(project.root, args);
+  afterAll(async () => {
+    await server.stop();
+    await project.remove();
+  });
+  const db = (...args: string[]) => command(project.root, args);
 
   it("db:commit tries it, writes the next numbered file, and leaves current.sql empty but for its header", async () => {
-    expect(await db("db:commit", "--", "nothing")).toMatchObject({
+    expect(await npm(project.root, ["db:commit", "--", "nothing"])).toMatchObject({
       code: 1,
       output: expect.stringContaining("current.sql is empty"),
     });
@@ -153,7 +163,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
   });
 
   it("db:reset says what it drops, asks, and refuses in production", async () => {
-    const asked = await db("db:reset");
+    const asked = await npm(project.root, ["db:reset"]);
     expect(asked.output).toMatch(
       /^This drops the database howdah \(embedded, \.data\): .+, 0 users\.\n.+--yes/,
     );

@@ -126,10 +126,7 @@ describe("app_private", () => {
     expectClosed(`select * from app_private.${table}`),
   );
 
-  it("its functions are closed to every role of a request", {
-    // Some three hundred calls, each as somebody.
-    timeout: 120_000,
-  }, async () => {
+  it("its functions are closed to every role of a request", async () => {
     const { rows } = await asOwner(
       `select format('app_private.%I(%s)', p.proname,
          (select string_agg('null::' || format_type(t, null), ', ' order by o)
@@ -137,13 +134,25 @@ describe("app_private", () => {
        from pg_proc p where p.pronamespace = 'app_private'::regnamespace and p.prorettype <> 'trigger'::regtype`,
     );
     expect(rows.length).toBeGreaterThan(10);
+    const calls = rows.map(({ call }) => `$call$${call}$call$`).join(", ");
     // Without sensible arguments they fail for their owner, too: that they are denied has to do.
-    const denied = { code: "42501", routine: expect.stringMatching(/^aclcheck_error/) };
-    for (const { call } of rows) {
-      await expect(asAnonymous(`select ${call}`)).rejects.toMatchObject(denied);
-      await expect(asUser(owner, `select ${call}`)).rejects.toMatchObject(denied);
-      await expect(asOperator(operator, `select ${call}`)).rejects.toMatchObject(denied);
-    }
+    const callAll = `do $do$
+      declare call text;
+      begin
+        foreach call in array array[${calls}] loop
+          begin
+            execute 'select ' || call;
+          exception when insufficient_privilege then
+            continue when sqlerrm ~ '^permission denied for (schema|function) ';
+            raise;
+          end;
+          raise exception '% was called', call;
+        end loop;
+      end $do$`;
+    await asAnonymous(callAll);
+    await asUser(owner, callAll);
+    await asOperator(operator, callAll);
+    await expect(asOwner(callAll)).rejects.toThrow();
   });
 
   it("the queue is closed to every role of a request", () =>
