@@ -8,9 +8,8 @@ function loadedBy(entry: string): Set<string> {
   const visit = (path: string) => {
     if (seen.has(relative(".", path))) return;
     seen.add(relative(".", path));
-    const imports = readFileSync(path, "utf8").matchAll(
-      /(?:from|import|import\(|require\() ?\(?"([^"]+)"/g,
-    );
+    const source = readFileSync(path, "utf8").replaceAll(/^import type [^;]+;/gm, "");
+    const imports = source.matchAll(/(?:from|import|import\(|require\() ?\(?"([^"]+)"/g);
     for (const [, name = ""] of imports) {
       const target = resolve(dirname(path), name);
       if (!name.startsWith(".")) seen.add(name);

@@ -35,7 +35,7 @@ export function run(
   return {
     child,
     output: () => output,
-    prints: (pattern, timeout = 20_000) =>
+    prints: (pattern, timeout = 60_000) =>
       new Promise((resolve, reject) => {
         const check = () => {
           const match = pattern.exec(output);
