@@ -1,11 +1,25 @@
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // As boot.cjs says to the processes of ours: the files of the suite load much the same packages.
 process.env.NODE_COMPILE_CACHE ??= resolve("node_modules/.cache/howdah");
 
 /** Those that replace a module for themselves. */
 const MOCKING = ["test/database/embedded-faults.test.ts"];
+
+/** Those of more than half a minute, so that none of them is the last. */
+const LONG =
+  /db-commands|console\/(pages|walk|trust)|processes\/(dev|start|database-first-page)|scripts\/new|killed-workers|random-operations|rolling-restart|restarted-postgres/;
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const { long = [], other = [] } = Object.groupBy(await super.sort(files), ({ moduleId }) =>
+      LONG.test(moduleId) ? "long" : "other",
+    );
+    return [...long, ...other];
+  }
+}
 
 export default defineConfig({
   resolve: {
@@ -18,9 +32,10 @@ export default defineConfig({
     pool: "forks",
     // As the processes run (boot.cjs): PostGraphile's development mode is slower, and prints what clients do wrong.
     env: { GRAPHILE_ENV: "production" },
-    // Two cores. Each file has a database of its own; the modules are loaded once for all files of a worker,
-    // which spares two seconds of each.
-    maxWorkers: 2,
+    // Three keep two cores busy: much of it is waiting. Each file has a database of its own; the modules
+    // are loaded once for all files of a worker, which spares two seconds of each.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
@@ -34,7 +49,7 @@ export default defineConfig({
       { extends: true, test: { name: "isolated", include: MOCKING } },
     ],
     // A bound for what hangs, not for what is slow: speed is measured in bench/.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
   },
 });

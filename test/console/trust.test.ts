@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestApi } from "../support/api.ts";
 import { chromiumPath } from "../support/chromium.ts";
-import { logIn, startTestConsole } from "../support/console.ts";
+import { goTo, logIn, startTestConsole } from "../support/console.ts";
 
 const MARKUP = `<img src=x onerror="alert(1)"><script>alert(2)</script><svg onload=alert(3)>`;
 const LINK = "javascript:alert(4)";
@@ -232,8 +232,8 @@ describe.skipIf(chromiumPath === undefined)("who is not to get into the console"
     const { page, faults } = await used.openAsOperator("/");
     await page.getByRole("heading", { name: "Overview" }).waitFor();
     for (const path of [
-      "/",
       `/notifications?search=${encodeURIComponent(MARKUP)}`,
+      "/",
       `/notifications/${id}?show=${encodeURIComponent(MARKUP)}`,
       `/users/${account.userId}?notification=${id}`,
       "/users",
@@ -243,9 +243,8 @@ describe.skipIf(chromiumPath === undefined)("who is not to get into the console"
       "/messages",
       `/${encodeURIComponent(MARKUP)}`,
     ]) {
-      await page.goto(`${api.url}/console${path}`);
-      await page.getByRole("heading", { level: 1 }).waitFor();
-      await page.waitForTimeout(500);
+      await goTo(page, path);
+      await page.waitForTimeout(200);
       if (path === "/messages") {
         await page.getByRole("tab", { name: "Rendered" }).first().click();
         await page.locator("iframe").first().waitFor();

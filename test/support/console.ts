@@ -29,7 +29,7 @@ export interface TestConsole {
 /** API, worker, emulator and browser for a test file; to be called at its top. */
 export function startTestConsole(): TestConsole {
   // A browser on a busy machine: what is waited for is a condition, and how long it takes no matter.
-  vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+  vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
   const used = {} as TestConsole;
   beforeAll(async () => {
     used.database = await createTestDatabase();
@@ -44,7 +44,7 @@ export function startTestConsole(): TestConsole {
     used.operator = await used.api.signUpOperator(demo.identifier);
     used.pushes = createPushes(used.database);
     used.browser = await openChromium();
-  }, 60_000);
+  });
   afterAll(async () => {
     await used.browser.close();
     await used.api.stop();
@@ -54,7 +54,7 @@ export function startTestConsole(): TestConsole {
 
   used.open = async (path = "/", options = {}) => {
     const context = await used.browser.newContext(options);
-    context.setDefaultTimeout(30_000);
+    context.setDefaultTimeout(60_000);
     const page = await context.newPage();
     const faults = watch(page, used.api.url);
     await page.goto(`${used.api.url}/console${path}`);
@@ -72,6 +72,16 @@ export async function logIn(page: Page, email: string, password = PASSWORD): Pro
   await page.getByLabel("E-mail or phone").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Log in", exact: true }).click();
+}
+
+/** As a link of the console does, to another kind of page: its heading takes the focus. */
+export async function goTo(page: Page, path: string): Promise<void> {
+  await page.evaluate((address) => {
+    (document.activeElement as HTMLElement | null)?.blur();
+    history.pushState(null, "", address);
+  }, `/console${path}`);
+  await page.locator("h1:focus").waitFor();
+  await page.locator(".loading").waitFor({ state: "detached" });
 }
 
 function watch(page: Page, url: string): string[] {
