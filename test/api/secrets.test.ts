@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PROVIDER_TOKENS, readProviderTokens } from "../../src/auth/provider-tokens.ts";
 import { createKeyring } from "../../src/auth/sealing.ts";
@@ -8,6 +7,13 @@ import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
 import { newVerifier, openBrowser, RETURN_URL, signInWith, startUrl } from "../support/browser.ts";
 import { mailsTo, secretIn, smsTo } from "../support/mailbox.ts";
 import { CLIENT, type FakeGoogle, startGoogle } from "../support/providers.ts";
+import {
+  dumpOf,
+  expectNoSecrets,
+  forgetSecret,
+  learnSecret,
+  searchedLogger,
+} from "../support/secrets.ts";
 import { startTestWorker, type TestWorker } from "../support/worker.ts";
 
 let api: TestApi;
@@ -26,7 +32,6 @@ beforeAll(async () => {
     environment: { ...KEY, ...google.environment, ALLOWED_REDIRECTS: RETURN_URL },
     logger,
   });
-  await keepPayloads();
   worker = await startTestWorker(api.database, KEY, logger);
 });
 afterAll(async () => {
@@ -34,41 +39,6 @@ afterAll(async () => {
   await api.stop();
   await google.stop();
 });
-
-/** A job that is done is gone: its payload is kept in a table of its own, which the dump has too. */
-async function keepPayloads(): Promise<void> {
-  await api.database.owner.query(`
-    create table app_private.kept_payloads (task_id int, payload text);
-    create function app_private.tg_jobs__keep_payload() returns trigger
-    language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp
-    as $$
-    begin
-      insert into app_private.kept_payloads values (new.task_id, new.payload::text);
-      return null;
-    end;
-    $$;
-    create trigger _900_keep_payload after insert or update of payload on graphile_worker._private_jobs
-      for each row execute function app_private.tg_jobs__keep_payload()`);
-}
-
-/** Every row of every table of the database as text, the queue included. */
-async function dump(): Promise<string> {
-  const client = new pg.Client({ connectionString: api.database.superuserUrl });
-  await client.connect();
-  const { rows: tables } = await client.query<{ name: string }>(
-    `select c.oid::regclass::text as name from pg_class c
-     where c.relkind = 'r' and c.relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')`,
-  );
-  const texts = [];
-  for (const { name } of tables) {
-    const { rows } = await client.query(
-      `select string_agg(t::text, E'\\n') as rows from ${name} t`,
-    );
-    texts.push(`${name}: ${rows[0].rows ?? ""}`);
-  }
-  await client.end();
-  return texts.join("\n");
-}
 
 it("a dump of the database, all job payloads and all logs hold no password, token, code or key in clear", async () => {
   const secrets: Record<string, string> = { password: PASSWORD, key: KEY.CREDENTIALS_KEY };
@@ -143,12 +113,12 @@ it("a dump of the database, all job payloads and all logs hold no password, toke
     back.logIn.tokens.accessToken,
   );
 
-  const everything = await dump();
+  const everything = await dumpOf(api.database.superuserUrl);
   // The dump sees what is there: the device's address has to be kept as it is.
   expect(everything).toContain("device-token-of-nobody-else");
   expect(everything).toContain(email);
   const { rows: kept } = await api.database.owner.query(
-    `select distinct t.identifier from app_private.kept_payloads k
+    `select distinct t.identifier from kept.payloads k
      join graphile_worker._private_tasks t on t.id = k.task_id order by 1`,
   );
   expect(kept.map(({ identifier }) => identifier)).toEqual(
@@ -174,4 +144,26 @@ it("a dump of the database, all job payloads and all logs hold no password, toke
   for (const address of [email, "+49301239999", "device-token-of-nobody-else"]) {
     expect(logged).not.toContain(address);
   }
+});
+
+it("every database of the suite is searched like this before it is dropped, and every log", async () => {
+  const { superuserUrl, owner } = api.database;
+  await expectNoSecrets(superuserUrl);
+  const planted = "planted-where-it-is-not-to-be";
+  learnSecret(planted);
+  await owner.query(
+    "insert into app_public.items (user_id, title) select min(id), $1 from app_public.users",
+    [`see token=${planted}`],
+  );
+  await expect(expectNoSecrets(superuserUrl)).rejects.toThrow(`in the database: ${planted}`);
+  await owner.query("delete from app_public.items where title like 'see token=%'");
+  await owner.query("select graphile_worker.add_job('no_such_task', $1)", [{ planted }]);
+  await expect(expectNoSecrets(superuserUrl)).rejects.toThrow(`in the database: ${planted}`);
+  await owner.query("delete from graphile_worker._private_jobs");
+  await expect(expectNoSecrets(superuserUrl)).rejects.toThrow(planted);
+  forgetSecret(planted);
+  searchedLogger.info({ planted }, "said");
+  learnSecret(planted);
+  await expect(expectNoSecrets(superuserUrl)).rejects.toThrow(`in a log: ${planted}`);
+  forgetSecret(planted);
 });

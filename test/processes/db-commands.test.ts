@@ -1,39 +1,18 @@
-import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { withUser } from "../../src/database/connections.ts";
 import { type EmbeddedCluster, startEmbeddedCluster } from "../../src/database/embedded/cluster.ts";
-import { type Dev, startDev } from "../support/dev.ts";
+import { command, npm } from "../support/commands.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
-import { run } from "../support/processes.ts";
 import { copyOfProject } from "../support/project.ts";
-import { until } from "../support/until.ts";
 
 const NOTES = `drop table if exists app_public.notes;
 create table app_public.notes (id int primary key, body text);
 grant select on app_public.notes to :DATABASE_USER;
 comment on table app_public.notes is $$A person's note.$$;
 `;
-
-/** A command of a copy, as its npm script runs it: its exit code and all that it printed. */
-async function command(root: string, [script, ...args]: string[], env?: Record<string, string>) {
-  const entry = script?.startsWith("db:")
-    ? ["scripts/db.ts", script.slice(3)]
-    : [`src/${script}.ts`];
-  const flag = "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON";
-  const all = [flag, ...entry, ...args.filter((arg) => arg !== "--")];
-  const running = run(process.execPath, all, { cwd: root, ...(env && { env }) });
-  const code = await running.ends();
-  return { code, output: running.output() };
-}
-
-/** By npm itself, which takes longer: once each. */
-async function npm(root: string, args: string[], env: Record<string, string> = {}) {
-  const running = run("npm", ["run", "--silent", ...args], { cwd: root, env });
-  const code = await running.ends();
-  return { code, output: running.output() };
-}
 
 const committed = async (root: string) =>
   (await readdir(join(root, "migrations/committed"))).sort().slice(-1)[0] as string;
@@ -111,12 +90,8 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
       /cannot build a schema[\s\S]+hint: Give one of them another name/,
     );
     await refused(
-      "drop table if exists app_public.notes;",
-      /clients: Type 'Note' was removed\n[\s\S]+-- breaking: why/,
-    );
-    await refused(
-      "alter table app_private.operators add column if not exists reason text;\nalter table app_private.operators alter reason set not null;",
-      /the old API: required app_private\.operators\.reason/,
+      "drop table if exists app_public.notes;\nalter table app_private.operators add column if not exists reason text;\nalter table app_private.operators alter reason set not null;",
+      /clients: Type 'Note' was removed\n[\s\S]+the old API: required app_private\.operators\.reason[\s\S]+-- breaking: why/,
     );
     await writeFile(
       current,
@@ -175,47 +150,6 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
   });
 });
 
-describe("while npm run dev runs", { timeout: 180_000 }, () => {
-  let dev: Dev;
-  beforeAll(async () => {
-    dev = await startDev();
-  }, 180_000);
-  afterAll(() => dev.stop());
-
-  it("db:commit and db:uncommit take turns with it", async () => {
-    await dev.save("migrations/current.sql", NOTES, /changes in the API/);
-    expect((await command(dev.root, ["db:commit", "--", "notes"])).code).toBe(0);
-    expect((await command(dev.root, ["db:uncommit"])).code).toBe(0);
-    await until(
-      () => dev.query("select content from graphile_migrate.current where content like '%notes%'"),
-      (rows) => rows.length === 1,
-    );
-    expect(await dev.typeOf("Note")).toBe("Note");
-    expect(dev.running.output()).not.toMatch(/exclusive lock|ERROR/);
-  });
-
-  it("db:reset gives it a new database, in which one can log in and pushes arrive", async () => {
-    const before = dev.running.output().length;
-    const { output, code } = await npm(dev.root, ["db:reset", "--", "--yes"]);
-    expect(output).toContain("`npm run dev` goes on with it");
-    expect(code).toBe(0);
-    const sent = await until(
-      () => dev.query<{ status: string }>("select status from app_public.notification_deliveries"),
-      (rows) => rows[0]?.status === "accepted",
-      60_000,
-    );
-    expect(sent).toHaveLength(1);
-    expect(await dev.typeOf("Note")).toBe("Note");
-    await rm(join(dev.root, "migrations/current.sql"));
-    await dev.save(
-      "migrations/current.sql",
-      "drop table if exists app_public.notes;",
-      /was removed/,
-    );
-    expect(dev.running.output().slice(before)).not.toMatch(/could not start|has ended/);
-  });
-});
-
 describe("on any PostgreSQL", { timeout: 60_000 }, () => {
   const name = `commands_${process.pid}`;
   let root: Awaited<ReturnType<typeof copyOfProject>>;
@@ -258,7 +192,7 @@ describe("on any PostgreSQL", { timeout: 60_000 }, () => {
     await client.connect();
     expect((await client.query("show timezone")).rows).toEqual([{ TimeZone: "Asia/Kolkata" }]);
     await client.end();
-    for (const script of ["db:commit", "db:uncommit", "db:reset"]) {
+    for (const script of ["db:commit", "db:reset"]) {
       const production = { ...env, NODE_ENV: "production" };
       const { code, output } = await command(
         root.root,

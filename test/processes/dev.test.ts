@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -6,6 +6,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAlive } from "../../src/database/embedded/server.ts";
 import { chromiumPath, openChromium } from "../support/chromium.ts";
+import { command, npm } from "../support/commands.ts";
 import { type Dev, processesOf, startDev } from "../support/dev.ts";
 import { until } from "../support/until.ts";
 
@@ -275,6 +276,38 @@ describe("a save of code", { timeout: 180_000 }, () => {
     await asking;
     expect(asked).toBeGreaterThan(20);
     expect(refused).toBe(0);
+  });
+});
+
+describe("the commands of migrations beside it", { timeout: 180_000 }, () => {
+  it("db:commit and db:uncommit take turns with it", async () => {
+    const before = dev.running.output().length;
+    await dev.save(CURRENT, table("notes"), /changes in the API/);
+    expect((await command(dev.root, ["db:commit", "--", "notes"])).code).toBe(0);
+    expect((await command(dev.root, ["db:uncommit"])).code).toBe(0);
+    await until(
+      () => dev.query("select content from graphile_migrate.current where content like '%notes%'"),
+      (rows) => rows.length === 1,
+    );
+    expect(await dev.typeOf("Note")).toBe("Note");
+    expect(dev.running.output().slice(before)).not.toMatch(/exclusive lock|ERROR/);
+  });
+
+  it("db:reset gives it a new database, in which one can log in and pushes arrive", async () => {
+    const before = dev.running.output().length;
+    const { output, code } = await npm(dev.root, ["db:reset", "--", "--yes"]);
+    expect(output).toContain("`npm run dev` goes on with it");
+    expect(code).toBe(0);
+    const sent = await until(
+      () => dev.query<{ status: string }>("select status from app_public.notification_deliveries"),
+      (rows) => rows[0]?.status === "accepted",
+      60_000,
+    );
+    expect(sent).toHaveLength(1);
+    expect(await dev.typeOf("Note")).toBe("Note");
+    await rm(join(dev.root, CURRENT));
+    await dev.save(CURRENT, "drop table if exists app_public.notes;", /was removed/);
+    expect(dev.running.output().slice(before)).not.toMatch(/could not start|has ended/);
   });
 });
 

@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { loadConfig } from "../../src/config.ts";
 import { startApi } from "../../src/http/api-server.ts";
 import type { ConsoleDevelopment } from "../../src/http/console-routes.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
+import { learnSecrets, searchedLogger } from "./secrets.ts";
 
 export interface GraphQLAnswer {
   status: number;
@@ -78,7 +79,7 @@ export async function startTestApi(
       authenticatorUrl: options.authenticatorUrl ?? database.authenticatorUrl,
       listenUrl: database.authenticatorUrl,
     },
-    logger: options.logger ?? pino({ level: "silent" }),
+    logger: options.logger ?? searchedLogger,
     ...(options.development ? { development: options.development } : {}),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
@@ -97,8 +98,9 @@ export async function startTestApi(
       },
       body: JSON.stringify({ query, variables }),
     });
-    const { data, errors } = (await response.json()) as Partial<GraphQLAnswer>;
-    return { status: response.status, data, errors: errors ?? [] };
+    const { data, errors = [] } = (await response.json()) as Partial<GraphQLAnswer>;
+    learnSecrets(query, variables, { data, errors });
+    return { status: response.status, data, errors };
   }
 
   async function signUp(email = `person-${Math.random().toString(36).slice(2)}@example.com`) {

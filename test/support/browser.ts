@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { TestApi } from "./api.ts";
+import { learnSecret } from "./secrets.ts";
 
 /** The client's own page or app link that is allowed as a return URL in the tests. */
 export const RETURN_URL = "https://app.example.com/signed-in";
@@ -44,6 +45,7 @@ export function openBrowser(api: TestApi, publicUrl = "http://localhost:5678"): 
 export function newVerifier(): { codeVerifier: string; codeChallenge: string } {
   const codeVerifier = randomBytes(32).toString("base64url");
   const codeChallenge = createHash("sha256").update(codeVerifier).digest("base64url");
+  learnSecret(codeVerifier);
   return { codeVerifier, codeChallenge };
 }
 
@@ -75,6 +77,7 @@ export async function signInWith(
   );
   const code = back.searchParams.get("code");
   if (code === null) throw new Error(`No code: ${back.search}`);
+  learnSecret(code);
   const answer = await exchange(api, code, codeVerifier, options.token);
   return { ...answer, back, code, codeVerifier };
 }

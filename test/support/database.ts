@@ -3,6 +3,7 @@ import pg from "pg";
 import { inject } from "vitest";
 import { withUser } from "../../src/database/connections.ts";
 import { TEST_PASSWORD } from "./global-setup.ts";
+import { expectNoSecrets } from "./secrets.ts";
 
 export interface TestDatabase {
   name: string;
@@ -11,6 +12,7 @@ export interface TestDatabase {
   authenticatorUrl: string;
   /** As the owner, who sees everything: for set-up, and for the look that proves a row is there. */
   owner: pg.Pool;
+  /** Looks first for secrets in it and in the logs. */
   drop(): Promise<void>;
 }
 
@@ -36,7 +38,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     owner,
     async drop() {
       await owner.end();
-      await asSuperuser(`drop database ${name} with (force)`);
+      try {
+        await expectNoSecrets(url.href);
+      } finally {
+        await asSuperuser(`drop database ${name} with (force)`);
+      }
     },
   };
 }

@@ -1,6 +1,7 @@
 import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { createThrowawayDatabase } from "../../src/database/throwaway.ts";
+import { keepPayloads } from "./secrets.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -22,6 +23,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await client.connect();
   await client.query("alter database howdah rename to howdah_template");
   await client.end();
+  const template = new URL(superuserUrl);
+  template.pathname = "/howdah_template";
+  await keepPayloads(template.href);
   project.provide("superuserUrl", superuserUrl);
   return drop;
 }

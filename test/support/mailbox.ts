@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { learnSecret } from "./secrets.ts";
 import { until } from "./until.ts";
 
 /** The captured mails to an address, oldest first, with their text decoded. */
@@ -28,7 +29,9 @@ export async function secretIn(read: () => Promise<string[]>, nth = 1): Promise<
     async () => (await read()).flatMap((message) => secretOf(message) ?? []),
     (found) => found.length >= nth,
   );
-  return secrets[nth - 1] as string;
+  const secret = secrets[nth - 1] as string;
+  learnSecret(secret);
+  return secret;
 }
 
 function secretOf(message: string): string | undefined {

@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { loadConfig } from "../../src/config.ts";
 import { type FcmEmulator, startFcmEmulator } from "../../src/push/emulator/emulator.ts";
 import { startWorker } from "../../src/tasks/worker.ts";
 import type { TestDatabase } from "./database.ts";
+import { searchedLogger } from "./secrets.ts";
 
 export interface TestWorker {
   emulator: FcmEmulator;
@@ -18,7 +19,7 @@ export interface TestWorker {
 export async function startTestWorker(
   database: TestDatabase,
   environment: NodeJS.ProcessEnv = {},
-  logger: Logger = pino({ level: "silent" }),
+  logger: Logger = searchedLogger,
 ): Promise<TestWorker> {
   const emulator = await startFcmEmulator({ host: "127.0.0.1", port: 0 });
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-worker-"));
