@@ -7,7 +7,7 @@ import { everything, importFrom, keyring } from "../support/import.ts";
 import { createTemplateDatabase, type TemplateDatabase } from "../support/template.ts";
 
 const USERS = 10_000;
-const ITEMS = 20_000;
+const ITEMS = 100_000;
 const OLD_PASSWORD = "the old password";
 
 let template: TemplateDatabase;

@@ -7,6 +7,8 @@ import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
+  // The suite's own (support/secrets.ts).
+  await database.owner.query("drop schema kept cascade");
 });
 afterAll(() => database.drop());
 

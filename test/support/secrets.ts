@@ -71,6 +71,7 @@ export async function keepPayloads(superuserUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: superuserUrl });
   await client.connect();
   await client.query(`
+    set role howdah_owner;
     create schema kept;
     create table kept.payloads (task_id int, payload text);
     create function kept.keep_payload() returns trigger
@@ -82,9 +83,7 @@ export async function keepPayloads(superuserUrl: string): Promise<void> {
     end;
     $$;
     create trigger _900_keep_payload after insert or update of payload on graphile_worker._private_jobs
-      for each row execute function kept.keep_payload();
-    grant usage on schema kept to howdah_owner;
-    grant select on kept.payloads to howdah_owner`);
+      for each row execute function kept.keep_payload()`);
   await client.end();
 }
 
