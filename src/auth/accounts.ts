@@ -3,7 +3,7 @@ import { ApiError } from "../errors.ts";
 import { currentRequest } from "../request-scope.ts";
 import type { AccessTokenClaims, AccessTokens } from "./access-tokens.ts";
 import { hashOpaqueToken, newOpaqueToken } from "./opaque-tokens.ts";
-import { hashNewPassword, rehash, verifyPassword } from "./passwords.ts";
+import { checkNewPassword, hashNewPassword, rehash, verifyPassword } from "./passwords.ts";
 import { openSuccessor, sealSuccessor } from "./refresh-tokens.ts";
 
 /** What signing in answers; the names of OAuth 2.0 (RFC 6749, 5.1) in camel case. */
@@ -72,13 +72,15 @@ export function createAccounts(options: AccountOptions & SessionOptions): Accoun
 
   return {
     async signUp(input, client) {
+      const { password, deviceInfo, ...person } = input;
+      // Who only has to take another password has not tried anything yet.
+      checkNewPassword(password);
       const { wait } = await one<{ wait: number }>(
         pool,
         "select app_private.begin_sign_up($1, $2) as wait",
         [inSql(client), rateLimitFactor],
       );
       if (wait > 0) throw rateLimited(wait);
-      const { password, deviceInfo, ...person } = input;
       const passwordHash = await hashNewPassword(password);
       const refreshToken = newOpaqueToken();
       const { claims } = await oneOfRequest<{ claims: AccessTokenClaims | null }>(
@@ -111,7 +113,7 @@ export function createAccounts(options: AccountOptions & SessionOptions): Accoun
       }>(
         pool,
         "select retry_after, user_id, password_hash from app_private.begin_log_in($1, $2, $3)",
-        [input.identifier, inSql(client), rateLimitFactor],
+        [input.identifier, inSql(client, input.deviceInfo), rateLimitFactor],
       );
       if (begun.retry_after > 0) throw rateLimited(begun.retry_after);
       const matches = await verifyPassword(input.password, begun.password_hash);

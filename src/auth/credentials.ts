@@ -120,16 +120,17 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     },
 
     async verifyPhone({ code, phone }, identity, client) {
-      const userId =
-        identity.userId === undefined && phone != null
-          ? await userOfPhone(phone, client)
-          : signedIn(identity).userId;
+      const session =
+        identity.userId === undefined && phone != null ? undefined : signedIn(identity);
+      const userId = session?.userId ?? (await userOfPhone(phone as string, client));
       const { outcome, verified_user_id } = await one<{
         outcome: "verified" | "wrong";
         verified_user_id: number | null;
-      }>(pool, "select outcome, verified_user_id from app_private.verify_phone($1, $2)", [
+      }>(pool, "select outcome, verified_user_id from app_private.verify_phone($1, $2, $3, $4)", [
         userId,
         hashCode(code, userId, codeKey),
+        inSql(client),
+        session?.sessionId,
       ]);
       if (outcome === "wrong" || verified_user_id === null) {
         throw new ApiError("BAD_USER_INPUT", "This code is not right, or not valid any more.", {

@@ -20,11 +20,19 @@ const COMMON = new Set(
 );
 
 /**
- * Hashes a new password, off the event loop. Length counts code points; no composition rules
- * (OWASP ASVS 5.0, 6.2.1, 6.2.4, 6.2.5, 6.2.8, 6.2.9).
+ * Hashes a new password, off the event loop.
  * @throws {ApiError} BAD_USER_INPUT
  */
-export async function hashNewPassword(password: string, field = "password"): Promise<string> {
+export async function hashNewPassword(password: string, field?: string): Promise<string> {
+  checkNewPassword(password, field);
+  return hash(password, PARAMETERS);
+}
+
+/**
+ * Length counts code points; no composition rules (OWASP ASVS 5.0, 6.2.1, 6.2.4, 6.2.5, 6.2.8, 6.2.9).
+ * @throws {ApiError} BAD_USER_INPUT
+ */
+export function checkNewPassword(password: string, field = "password"): void {
   const length = [...password].length;
   if (length < MIN_LENGTH || length > MAX_LENGTH) {
     throw new ApiError(
@@ -42,7 +50,6 @@ export async function hashNewPassword(password: string, field = "password"): Pro
       hint: "Take one that nobody else would think of, such as a few words in a row.",
     });
   }
-  return hash(password, PARAMETERS);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { domainToUnicode } from "node:url";
 import { createTransport } from "nodemailer";
 
 export interface Mail {
@@ -24,7 +25,14 @@ export function createSendMail(options: {
 }): SendMail {
   const { smtpUrl, from, dataDirectory } = options;
   // As one address and no header text: nothing in it can name another recipient.
-  const addressed = (mail: Mail) => ({ ...mail, to: { name: "", address: mail.to } });
+  const addressed = (mail: Mail) => {
+    const domain = mail.to.slice(mail.to.lastIndexOf("@") + 1).toLowerCase();
+    // SMTP has its own spelling of domains (IDNA): a proof must not go to another domain than the stored one.
+    if (domainToUnicode(domain).normalize() !== domain.normalize()) {
+      throw new Error("The domain of this e-mail address would be read as another one.");
+    }
+    return { ...mail, to: { name: "", address: mail.to } };
+  };
   if (smtpUrl !== undefined) {
     const smtp = createTransport(smtpUrl, { from });
     return async (mail) => {

@@ -133,6 +133,27 @@ describe("attempts", () => {
     ]);
   });
 
+  it("sign-up: a password that is refused is no attempt yet", async () => {
+    const weak = () =>
+      api.graphql(
+        'mutation { signUp(input: {firstName: "A", email: "typo@example.com", password: "short"}) { tokens { userId } } }',
+      );
+    const answers = await Promise.all(Array.from({ length: 12 }, weak));
+    expect(new Set(codes(answers))).toEqual(new Set(["BAD_USER_INPUT"]));
+    await api.signUp();
+  });
+
+  it("log-in: what is wrong whatever the password is says nothing of the password", async () => {
+    const { email } = await api.signUp();
+    const attempt = (password: string) =>
+      api.graphql(
+        `mutation { logIn(input: {identifier: "${email}", password: "${password}", deviceInfo: "${"x".repeat(501)}"}) { tokens { userId } } }`,
+      );
+    const right = await attempt(PASSWORD);
+    expect(right.errors[0]?.extensions).toEqual({ code: "BAD_USER_INPUT", field: "deviceInfo" });
+    expect((await attempt("wrong password")).errors).toEqual(right.errors);
+  });
+
   it("sign-up with a taken address is CONFLICT, under the sign-up limit", async () => {
     const { email } = await api.signUp();
     await forget(api.database);

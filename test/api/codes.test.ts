@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { codeKey, hashCode } from "../../src/auth/proofs.ts";
-import { type Account, startTestApi, type TestApi } from "../support/api.ts";
+import { type Account, PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
 import { codes, pass } from "../support/attempts.ts";
 import { secretIn, smsTo } from "../support/mailbox.ts";
 import { startTestWorker, type TestWorker } from "../support/worker.ts";
@@ -11,7 +11,7 @@ let worker: TestWorker;
 const CREDENTIALS_KEY = randomBytes(32).toString("base64");
 
 beforeAll(async () => {
-  api = await startTestApi({ environment: { CREDENTIALS_KEY } });
+  api = await startTestApi({ environment: { CREDENTIALS_KEY, TRUST_PROXY: "1" } });
   worker = await startTestWorker(api.database, { CREDENTIALS_KEY });
 });
 afterAll(async () => {
@@ -119,6 +119,45 @@ describe("codes", () => {
     expect(codes([await verify(code, account)])).toEqual(["ok"]);
     expect(codes([await verify(theirs, rival)])).toEqual(["CONFLICT"]);
     expect(await phoneOf(rival)).toEqual({ phone: null, phoneVerified: false });
+  });
+
+  it("5 tries are the user's own: a stranger elsewhere has as many, and takes none of them", async () => {
+    const to = phone();
+    await mutate(
+      `signUp(input: {firstName: "A", phone: "${to}", password: "${PASSWORD}"}) { tokens { userId } }`,
+    );
+    const code = await secretIn(sms(to));
+    const from = (ip: string, tried: string) =>
+      api.graphql(
+        `mutation { verifyPhone(input: {phone: "${to}", code: "${tried}"}) { clientMutationId } }`,
+        { headers: { "x-forwarded-for": ip } },
+      );
+    const guesses = Array.from({ length: 5 }, () => from("203.0.113.1", otherThan(code)));
+    expect(new Set(codes(await Promise.all(guesses)))).toEqual(new Set(["BAD_USER_INPUT"]));
+    // Neither there nor from anywhere else, even with the right one.
+    expect(codes([await from("203.0.113.1", code)])).toEqual(["BAD_USER_INPUT"]);
+    expect(codes([await from("203.0.113.2", code)])).toEqual(["BAD_USER_INPUT"]);
+    const here = await mutate(
+      `verifyPhone(input: {phone: "${to}", code: "${code}"}) { clientMutationId }`,
+    );
+    expect(codes([here])).toEqual(["ok"]);
+  });
+
+  it("the security log says from where a number was verified, and in which session", async () => {
+    const { account, code } = await asked();
+    await verify(code, account);
+    const { data } = await api.graphql(
+      "{ me { securityEvents(first: 1) { nodes { kind ipAddress userAgent sessionId } } } sessions { nodes { id } } }",
+      { token: account.token },
+    );
+    expect(data.me.securityEvents.nodes).toEqual([
+      {
+        kind: "PHONE_VERIFIED",
+        ipAddress: "127.0.0.1",
+        userAgent: "node",
+        sessionId: data.sessions.nodes[0].id,
+      },
+    ]);
   });
 
   it("an older one is void once the next is sent", async () => {

@@ -52,6 +52,14 @@ it("a disabled user has no session, gets no push, and is answered like one with 
   expect(right.errors).toEqual(wrong.errors);
   expect(right.data).toEqual(wrong.data);
 
+  // Nor does a link lead back: it would be to an account that can do nothing.
+  await owner.query("select app_private.start_password_reset($1, '{}')", [email]);
+  const { rows: links } = await owner.query(
+    "select from app_private.user_tokens where user_id = $1 and purpose = 'password_reset'",
+    [userId],
+  );
+  expect(links).toEqual([]);
+
   const { rows: devices } = await owner.query(
     "select disabled_reason from app_public.device_tokens where user_id = $1",
     [userId],

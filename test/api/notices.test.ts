@@ -121,6 +121,13 @@ describe("SIGN_UP_CONFIRMATION=required", () => {
     expect(rowCount).toBe(1);
   });
 
+  it("one address at a time: what came to the other would tell whether it is taken", async () => {
+    for (const email of ["taken@example.com", "free@example.com"]) {
+      const { errors } = await signUp(`email: "${email}", phone: "+49305559977"`);
+      expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "phone" });
+    }
+  });
+
   it("log-in only once the e-mail is verified by its link", async () => {
     await signUp('email: "wait@example.com"');
     expect((await logIn("wait@example.com")).errors[0]?.extensions.code).toBe("UNAUTHENTICATED");

@@ -69,6 +69,12 @@ describe("reset and codes: 3 per hour and target", () => {
     expect(codes(answers)).toEqual(THREE);
   });
 
+  it("a stranger who asks for resets leaves the owner the links that verify the address", async () => {
+    const { email, token } = await api.signUp();
+    expect(await fourTimes(() => requestReset(email))).toEqual(THREE);
+    expect(codes([await requestLink(token)])).toEqual(["ok"]);
+  });
+
   it("one target for several users", async () => {
     const to = phone();
     const answers = [];

@@ -90,6 +90,32 @@ describe("changing an address", () => {
     expect((await logIn(next, PASSWORD)).errors).toEqual([]);
   });
 
+  it("is seen as pending by its user alone, in what they export too, and taken back by the address in force", async () => {
+    const { email, token, userId } = await api.signUp();
+    const own = await secretIn(mails(email));
+    const typo = email.replace("example.com", "exmaple.com");
+    const pending = async (who = token) =>
+      (await api.graphql(`{ user(id: ${userId}) { pendingEmail pendingPhone } }`, { token: who }))
+        .data.user;
+    expect(await pending()).toEqual({ pendingEmail: null, pendingPhone: null });
+    await updateMe(`email: "${typo}"`, token);
+    const lost = await secretIn(mails(typo));
+    expect(await pending()).toEqual({ pendingEmail: typo, pendingPhone: null });
+    const operator = await api.signUpOperator();
+    expect(await pending(operator.token)).toEqual({ pendingEmail: null, pendingPhone: null });
+    const { data } = await mutate("exportMyData(input: {}) { data }", token);
+    expect(data.exportMyData.data).toMatchObject({ pending_email: typo, pending_phone: null });
+    expect((await verifyEmail(own)).errors[0]?.extensions.code).toBe("BAD_USER_INPUT");
+    await updateMe(`email: "${email}"`, token);
+    expect(await pending()).toEqual({ pendingEmail: null, pendingPhone: null });
+    expect((await verifyEmail(lost)).errors[0]?.extensions.code).toBe("BAD_USER_INPUT");
+    await mutate("requestEmailVerification(input: {}) { clientMutationId }", token);
+    const anew = await secretIn(mails(email), 2);
+    expect((await verifyEmail(anew)).data.verifyEmail.user).toMatchObject({ emailVerified: true });
+    const again = await mutate("requestEmailVerification(input: {}) { clientMutationId }", token);
+    expect(again.errors[0]?.message).toBe("It is verified already.");
+  });
+
   it("to a taken and proven one looks as to any other, and fails when it is proven", async () => {
     const ann = await api.signUp();
     const bob = await api.signUp();

@@ -125,8 +125,19 @@ describe("sessions", () => {
         `mutation { logOutEverywhere(input: {keepCurrent: ${keepCurrent}}) { clientMutationId } }`,
         { token: account.token },
       );
+    const ended = (await sessions(account.token)).filter(({ isCurrent }) => !isCurrent);
     await everywhere(true);
     expect(await Promise.all([account.token, ...others].map(status))).toEqual([200, 401, 401]);
+    const { data } = await api.graphql(
+      "{ me { securityEvents(first: 2) { nodes { kind sessionId } } } }",
+      { token: account.token },
+    );
+    // The one that stays is not in it.
+    const logged = data.me.securityEvents.nodes as { kind: string; sessionId: number }[];
+    expect(logged.map(({ kind }) => kind)).toEqual(["LOGGED_OUT", "LOGGED_OUT"]);
+    expect(new Set(logged.map(({ sessionId }) => sessionId))).toEqual(
+      new Set(ended.map(({ id }) => id)),
+    );
     await everywhere(false);
     expect(await status(account.token)).toBe(401);
   });
@@ -138,6 +149,10 @@ describe("sessions", () => {
     expect(await status(account.token)).toBe(401);
     expect(await status(tokens[0] as string)).toBe(200);
     expect(await sessions(tokens[19] as string)).toHaveLength(20);
+    const { data } = await api.graphql("{ me { securityEvents(first: 2) { nodes { kind } } } }", {
+      token: tokens[19],
+    });
+    expect(data.me.securityEvents.nodes).toContainEqual({ kind: "SESSION_REVOKED" });
   });
 
   it("at most 20 live sessions a user, also after 30 log-ins at once", async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
+import { codes } from "../support/attempts.ts";
 
 let api: TestApi;
 beforeAll(async () => {
@@ -99,6 +100,29 @@ describe("signing up", () => {
       [unique],
     );
     expect(rows).toEqual([{ count: 5 }]);
+  });
+
+  it("one mailbox is one address: a domain is compared as mail software reads it", async () => {
+    const unique = Math.random().toString(36).slice(2);
+    const signUp = async (email: string) =>
+      codes([await api.graphql(SIGN_UP, { variables: person({ email }) })])[0];
+    expect(await signUp(`ab${unique}@github.com`)).toBe("ok");
+    expect(await signUp(`ab${unique}@\uff47ithub.com`)).toBe("CONFLICT");
+    // With a dot above the i: mail for it goes to xn--github-qyd.com.
+    expect(await signUp(`ab${unique}@g\u0130thub.com`)).toBe("ok");
+    expect(await signUp(`ab${unique}@gi\u0307thub.com`)).toBe("CONFLICT");
+    for (const hidden of ["\u00ad", "\u200b", "\u2060", "\u00a0", "\u202e", "\ufe0f", "\ufeff"]) {
+      expect(await signUp(`ab${unique}@git${hidden}hub.com`)).toBe("BAD_USER_INPUT");
+      expect(await signUp(`a${hidden}b${unique}@github.com`)).toBe("BAD_USER_INPUT");
+    }
+    for (const domain of [
+      "xn--github-qyd.com",
+      "mail.XN--mnchen-3ya.de",
+      "git\u3002hub.com",
+      "a/b.com",
+    ]) {
+      expect(await signUp(`ab${unique}@${domain}`)).toBe("BAD_USER_INPUT");
+    }
   });
 
   it.each([

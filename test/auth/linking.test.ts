@@ -78,6 +78,15 @@ describe("linking to an existing account", () => {
     expect((await api.graphql("{ me { id } }", { token: account.token })).status).toBe(200);
   });
 
+  it("does not happen by an address that only a database takes for the same", async () => {
+    const account = await signUp({ verified: true });
+    google.person.email = account.email.replace("li", "l\u0130");
+    google.person.sub = `other-${people}`;
+    const { tokens } = await signInWith(api, "google");
+    expect(tokens?.userId).toBeDefined();
+    expect(tokens?.userId).not.toBe(account.userId);
+  });
+
   it("does not happen by an address that the provider has not verified", async () => {
     await signUp({ verified: true });
     google.person.email_verified = false;

@@ -37,6 +37,15 @@ describe("mail", () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
+  it.each(["ann@xn--mnchen-3ya.de", "ann@exam\u00adple.com", "ann@\uff45xample.com"])(
+    "is not sent where SMTP reads another domain than is stored: %s",
+    async (to) => {
+      const from = "Howdah <h@example.com>";
+      const sendMail = createSendMail({ smtpUrl: undefined, from, dataDirectory });
+      await expect(sendMail({ ...MAIL, to })).rejects.toThrow("read as another one");
+    },
+  );
+
   it("with SMTP_URL goes out by SMTP", async () => {
     let received = "";
     const server = createTcpServer((socket) => {

@@ -50,7 +50,7 @@ export async function dumpOf(superuserUrl: string): Promise<string> {
   try {
     const { rows: tables } = await client.query<{ name: string }>(
       `select c.oid::regclass::text as name from pg_class c
-       where c.relkind = 'r'
+       where c.relkind = 'r' and pg_relation_size(c.oid) > 0
          and c.relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')`,
     );
     const texts = [];
