@@ -40,13 +40,15 @@ export async function seedDemo(
   return { notificationId: rows[0]?.id as number, phone: DEMO_PHONE };
 }
 
+/** With a verified address, so that SIGN_UP_CONFIRMATION=required lets them log in too. */
 async function createUser(
   pool: Pool,
   { firstName, email, hash }: { firstName: string; email: string; hash: string },
 ): Promise<number> {
   const { rows } = await pool.query<{ user_id: number }>(
     `with person as (
-       insert into app_public.users (first_name, email) values ($1, $2) returning id
+       insert into app_public.users (first_name, email, email_verified)
+       values ($1, $2, true) returning id
      )
      insert into app_private.user_secrets (user_id, password_hash)
      select id, $3 from person returning user_id`,

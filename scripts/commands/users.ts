@@ -64,7 +64,8 @@ export const userDisable: Command = {
   summary: "shuts an account: sessions end, nobody logs in, pushes stop; nothing is deleted",
   details:
     "At once: its access tokens are refused, its sockets closed, its devices get nothing. A log-in with its\n" +
-    "password is answered like a wrong one, with a provider FORBIDDEN. Its inbox stays. user:enable ends it.",
+    "password is answered like a wrong one, with a provider FORBIDDEN. Its inbox stays. user:enable ends it.\n" +
+    "An operator's as well, which the API refuses; the role stays: operator:revoke takes it away.",
   options: { reason: { value: "TEXT", help: "for the next operator who looks; see user:show" } },
   async run({ database, args: [who], options: { reason } }) {
     if (typeof reason === "string" && reason.length > 500) {
@@ -72,12 +73,22 @@ export const userDisable: Command = {
     }
     const id = await userOf(database, who);
     const { rows } = await database.query<{ done: boolean }>(
-      "select app_private.disable_user($1, $2) as done",
+      "select app_private.disable_user($1, nullif(btrim($2), '')) as done",
       [id, reason ?? null],
     );
+    const { rowCount: operators } = await database.query(
+      "select from app_private.operators where user_id = $1",
+      [id],
+    );
     return {
-      json: { userId: id, disabled: true, changed: rows[0]?.done },
+      json: { userId: id, disabled: true, changed: rows[0]?.done, isOperator: operators === 1 },
       text: [rows[0]?.done ? `User ${id} is disabled.` : `User ${id} was disabled already.`],
+      ...(operators
+        ? {
+            warning:
+              "This is an operator, and will be one again once enabled: see operator:revoke.",
+          }
+        : {}),
     };
   },
 };

@@ -241,7 +241,7 @@ function wrongCredentials(confirmation: boolean): ApiError {
         "UNAUTHENTICATED",
         "Wrong identifier or password, or the address has not been verified yet.",
         {
-          hint: "Follow the link in the mail, or ask for a password reset: that proves it as well.",
+          hint: "Use the link in the mail, or verifyPhone with the code in the SMS. A password reset verifies the address as well.",
         },
       )
     : new ApiError("UNAUTHENTICATED", "Wrong identifier or password.");

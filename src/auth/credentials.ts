@@ -52,7 +52,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
     if (password_hash === null) {
       throw new ApiError("FORBIDDEN", "This account has no password.", {
         field,
-        hint: "Set one by requestPasswordReset; to close the account, a log-in of the last ten minutes is enough.",
+        hint: "Set one by requestPasswordReset, which needs a verified e-mail address or phone number (updateMe); to close the account, a log-in of the last ten minutes is enough.",
       });
     }
     if (!(await verifyPassword(password, password_hash))) {
@@ -135,7 +135,7 @@ export function createCredentials(options: AccountOptions & { codeKey: Buffer })
       if (outcome === "wrong" || verified_user_id === null) {
         throw new ApiError("BAD_USER_INPUT", "This code is not right, or not valid any more.", {
           field: "code",
-          hint: "Ask for another one.",
+          hint: "It takes five tries, for ten minutes; after that ask for another one.",
         });
       }
       return identity.userId ?? null;

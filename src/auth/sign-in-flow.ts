@@ -23,8 +23,12 @@ import type { Keyring } from "./sealing.ts";
  * those who never come back; a cookie ties it to the browser, and the database lets it in once.
  */
 export interface SignInFlow {
-  /** @param browser the cookie's value. @throws {ApiError} where there is nowhere safe to return to. */
-  start(providerName: string, request: StartRequest, browser: string): Promise<URL>;
+  /**
+   * @param query of `GET /auth/:provider`.
+   * @param browser the cookie's value.
+   * @throws {ApiError} where there is nowhere safe to return to.
+   */
+  start(providerName: string, query: unknown, browser: string): Promise<URL>;
   /** @throws {ApiError} where the state does not say where to return to. */
   finish(
     providerName: string,
@@ -35,7 +39,7 @@ export interface SignInFlow {
 }
 
 /** The query of `GET /auth/:provider`; the names of RFC 6749 and RFC 7636. */
-export const startRequestSchema = z.object({
+const startRequestSchema = z.object({
   redirect_uri: z.string("must be one of ALLOWED_REDIRECTS"),
   code_challenge: z
     .string("must be the S256 challenge of your code verifier")
@@ -44,7 +48,6 @@ export const startRequestSchema = z.object({
   /** The client's own, given back with the code. */
   state: z.string().max(500, "must have at most 500 characters").optional(),
 });
-export type StartRequest = z.infer<typeof startRequestSchema>;
 
 const stateSchema = z.object({
   provider: z.string(),
@@ -109,8 +112,9 @@ export function createSignInFlow(options: SignInFlowOptions): SignInFlow {
   }
 
   return {
-    async start(name, request, browser) {
+    async start(name, query, browser) {
       const provider = providerNamed(name);
+      const request = readStart(query);
       if (!allowedRedirects.includes(request.redirect_uri)) {
         throw new ApiError("BAD_USER_INPUT", "This redirect_uri is not allowed.", {
           field: "redirect_uri",
@@ -172,6 +176,14 @@ export function createSignInFlow(options: SignInFlowOptions): SignInFlow {
       }
     },
   };
+}
+
+function readStart(query: unknown): z.infer<typeof startRequestSchema> {
+  const { success, data, error } = startRequestSchema.safeParse(query);
+  if (success) return data;
+  const [issue] = error.issues;
+  const field = issue?.path.join(".") ?? "";
+  throw new ApiError("BAD_USER_INPUT", `${field} ${issue?.message}.`, { field });
 }
 
 const CONTEXT = "sign-in state";

@@ -50,7 +50,10 @@ export const CredentialsPlugin = extendSchema((build) => {
         clientMutationId: String
         """6 digits."""
         code: String!
-        """The number that signed up; for who is not logged in, because sign-ups have to be confirmed first."""
+        """
+        The number that signed up; for who is not logged in, because sign-ups have to be confirmed first. Who is
+        logged in verifies the number that their newest code was sent to, and this is not looked at.
+        """
         phone: String
       }
       type VerifyPhonePayload {

@@ -67,6 +67,20 @@ export function withoutSuggestions(message: string): string {
 }
 
 /**
+ * The input field that a sentence of GraphQL's own is about: missing, unknown, or not of its type.
+ * @param told the whole of it, where `message` is only its reason
+ */
+export function fieldOf(message: string, told = message): string | undefined {
+  const [, named] =
+    /^(?:Variable .*; )?Field "(?:\w+\.)?(\w+)" (?:of required type|is not defined by)/s.exec(
+      message,
+    ) ??
+    /^Variable "\$\w+" got .* at "(?:[^"]*\.)?(\w+)(?:\[\d+\])*"; /s.exec(told) ??
+    [];
+  return named;
+}
+
+/**
  * Turns whatever went wrong into what a client may know: a code, a sentence, a field. What is not
  * understood becomes INTERNAL with an errorId and is logged whole, here and nowhere else.
  */
@@ -93,7 +107,10 @@ function describe(error: GraphQLError, options: ErrorMaskOptions): Description {
   if (original instanceof ApiError) {
     return { message: original.message, extensions: original.extensions };
   }
-  if (original instanceof GraphQLError) return ofGraphQL(original, options.suggestions);
+  if (original instanceof GraphQLError) {
+    const field = fieldOf(original.message, error.message);
+    return ofGraphQL(original, field, options.suggestions);
+  }
   return (
     ofDatabase(original as Partial<DatabaseError>, options) ??
     ofPlan(original, options) ??
@@ -108,10 +125,14 @@ function rootCause(error: Error): Error {
 }
 
 /** Syntax, validation and coercion errors are GraphQL's own and speak to the client already. */
-function ofGraphQL(error: GraphQLError, suggestions: boolean): Description {
+function ofGraphQL(
+  error: GraphQLError,
+  field: string | undefined,
+  suggestions: boolean,
+): Description {
   const code = (error.extensions.code as ErrorCode | undefined) ?? "BAD_USER_INPUT";
   const message = suggestions ? error.message : withoutSuggestions(error.message);
-  return { message, extensions: { ...error.extensions, code } };
+  return { message, extensions: { ...error.extensions, code, ...(field && { field }) } };
 }
 
 function ofDatabase(

@@ -10,9 +10,12 @@ import {
   MAX_ANSWER,
   MAX_UNSENT,
 } from "../http/answer-size.ts";
-import { UNAVAILABLE_MESSAGE, withoutSuggestions } from "./errors.ts";
+import { fieldOf, UNAVAILABLE_MESSAGE, withoutSuggestions } from "./errors.ts";
 
-type ErrorJson = { message: string; extensions?: { code?: string; statusCode?: number } };
+type ErrorJson = {
+  message: string;
+  extensions?: { code?: string; field?: string; statusCode?: number };
+};
 type ResponseJson = { errors?: ErrorJson[]; data?: unknown };
 
 /**
@@ -40,7 +43,8 @@ export function createResponsePlugin(options: {
           for (const error of body.errors ?? []) {
             // What comes without a code was refused before the mask: syntax, validation, HTTP.
             const { statusCode, ...extensions } = error.extensions ?? {};
-            error.extensions = { code: "BAD_USER_INPUT", ...extensions };
+            const field = extensions.code === undefined ? fieldOf(error.message) : undefined;
+            error.extensions = { code: "BAD_USER_INPUT", ...(field && { field }), ...extensions };
             request?.scope?.codes.push(error.extensions.code as ErrorCode);
             if (!suggestions) error.message = withoutSuggestions(error.message);
           }

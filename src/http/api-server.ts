@@ -129,6 +129,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       config,
       keys,
       ...auth,
+      pool,
+      liveEvents,
       development: options.development,
       stopping: stopping.signal,
       logger,

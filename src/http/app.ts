@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import cors from "cors";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { DataDeletion } from "../auth/data-deletion.ts";
@@ -8,6 +9,7 @@ import { type JwtKeys, jwks } from "../auth/keys.ts";
 import type { SignInFlow } from "../auth/sign-in-flow.ts";
 import type { Config } from "../config.ts";
 import { ApiError, type ErrorCode } from "../errors.ts";
+import type { LiveEvents } from "../graphql/live-events.ts";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { currentRequest } from "../request-scope.ts";
 import type { Tracing } from "../tracing.ts";
@@ -25,6 +27,8 @@ export interface AppOptions {
   accessTokens: AccessTokens;
   signInFlow: SignInFlow;
   dataDeletion: DataDeletion | undefined;
+  pool: Pool;
+  liveEvents: LiveEvents;
   /** With `npm start` alone. */
   development?: ConsoleDevelopment | undefined;
   /** The server is to stop. */
@@ -60,9 +64,18 @@ export function createApp(options: AppOptions): Express {
   if (development) {
     const { phonesUrl, saves } = development;
     const { dataDirectory } = config;
+    const { pool, liveEvents } = options;
     app.use(
       "/console/development",
-      consoleDevelopmentRoutes({ accessTokens, dataDirectory, phonesUrl, saves, stopping }),
+      consoleDevelopmentRoutes({
+        accessTokens,
+        pool,
+        liveEvents,
+        dataDirectory,
+        phonesUrl,
+        saves,
+        stopping,
+      }),
     );
   }
   app.use("/console", consoleRoutes(development));

@@ -1,6 +1,9 @@
 import type { RequestHandler, Response } from "express";
+import type { Pool } from "pg";
 import type { AccessTokens } from "../auth/access-tokens.ts";
+import { verifySession } from "../database/adaptor.ts";
 import { ApiError } from "../errors.ts";
+import { UNAVAILABLE_MESSAGE } from "../graphql/errors.ts";
 import { currentRequest } from "../request-scope.ts";
 
 /**
@@ -15,6 +18,25 @@ export function requireGoodBearer(accessTokens: AccessTokens): RequestHandler {
       if (!(error instanceof ApiError)) return next(error);
       response.set("WWW-Authenticate", 'Bearer error="invalid_token"');
       sendGraphQLError(response, 401, error);
+      return;
+    }
+    next();
+  };
+}
+
+/** For what is not GraphQL, whose transactions ask for themselves: 401 once the session has ended. */
+export function requireLiveSession(pool: Pool): RequestHandler {
+  return async (request, response, next) => {
+    try {
+      if (request.identity?.sessionId !== undefined) {
+        await verifySession(pool, request.identity.settings);
+      }
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      if (code !== "HWREV")
+        throw new ApiError("UNAVAILABLE", UNAVAILABLE_MESSAGE, {}, { cause: error });
+      const refusal = new ApiError("SESSION_REVOKED", message, { hint: "Log in again." });
+      sendGraphQLError(response, 401, refusal);
       return;
     }
     next();

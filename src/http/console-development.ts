@@ -2,10 +2,12 @@ import { readdir, readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { type RequestHandler, type Response, Router } from "express";
+import type { Pool } from "pg";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { Save } from "../development/save.ts";
 import { ApiError } from "../errors.ts";
-import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
+import type { LiveEvents } from "../graphql/live-events.ts";
+import { requireGoodBearer, requireLiveSession, sendGraphQLError } from "./bearer.ts";
 
 /** Of each kind, the newest. */
 const MAX_CAPTURED = 50;
@@ -24,24 +26,42 @@ export interface SaveLog {
  */
 export function consoleDevelopmentRoutes(options: {
   accessTokens: AccessTokens;
+  pool: Pool;
+  liveEvents: LiveEvents;
   dataDirectory: string;
   phonesUrl: string | undefined;
   saves: SaveLog | undefined;
   /** The server is to stop: what would never end does. */
   stopping: AbortSignal;
 }): Router {
-  const { accessTokens, dataDirectory, phonesUrl, saves, stopping } = options;
+  const { accessTokens, pool, liveEvents, dataDirectory, phonesUrl, saves, stopping } = options;
   const streams = new Set<Response>();
   stopping.addEventListener("abort", () => {
     for (const stream of streams) stream.destroy();
   });
   const router = Router();
   router.use(requireGoodBearer(accessTokens), operatorsOnly);
-  router.use(/^(\/saves)?\/events$/, (_request, response, next) => {
+  // Before the session is asked for: what ends in between is not missed.
+  router.use(/^(\/saves)?\/events$/, (request, response, next) => {
     streams.add(response);
-    response.on("close", () => streams.delete(response));
+    const ends = liveEvents.subscribe(`session_ended:${request.identity?.sessionId}`);
+    // Also where live events are interrupted: the page asks again, and so is checked again.
+    ends
+      .next()
+      .catch(() => undefined)
+      .finally(() => response.destroy());
+    const expiry = setTimeout(
+      () => response.destroy(),
+      (request.identity?.expiresAt ?? 0) * 1000 - Date.now(),
+    );
+    response.on("close", () => {
+      streams.delete(response);
+      clearTimeout(expiry);
+      void ends.return?.();
+    });
     next();
   });
+  router.use(requireLiveSession(pool));
   router.get("/mails", async (_request, response) => {
     response.json(await captured(join(dataDirectory, "mail"), ".eml"));
   });

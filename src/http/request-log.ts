@@ -66,9 +66,18 @@ function tenths(milliseconds: number): number {
 
 /** No query string, and of a path its pattern alone: what is variable in it may be a code. */
 function routeOf(request: Request, response: Response): string {
-  if (request.route) return `${request.baseUrl}${request.route.path}`;
   const [path = ""] = request.originalUrl.split("?");
+  if (request.route) {
+    // Not baseUrl, which an error takes back on its way out of the router.
+    const own = segmentsOf(request.route.path);
+    const mounted = segmentsOf(path).slice(0, -own.length || undefined);
+    return `/${[...mounted, ...own].join("/")}`;
+  }
   return KNOWN_PATHS.has(path) || response.statusCode < 400 ? path.slice(0, 100) : "unknown";
+}
+
+function segmentsOf(path: string): string[] {
+  return path.split("/").filter((segment) => segment !== "");
 }
 
 /** What grafserv serves has no route of Express's. */

@@ -1,7 +1,6 @@
 import { type Request, type Response, Router } from "express";
 import { newOpaqueToken } from "../auth/opaque-tokens.ts";
-import { type SignInFlow, STATE_LIFETIME, startRequestSchema } from "../auth/sign-in-flow.ts";
-import { ApiError } from "../errors.ts";
+import { type SignInFlow, STATE_LIFETIME } from "../auth/sign-in-flow.ts";
 
 /** `GET /auth/:provider` and `/callback`: the browser's part of signing in with a provider. */
 export function signInRoutes(options: { flow: SignInFlow; publicUrl: string }): Router {
@@ -10,14 +9,8 @@ export function signInRoutes(options: { flow: SignInFlow; publicUrl: string }): 
   const router = Router();
 
   router.get("/:provider", async (request, response) => {
-    const parsed = startRequestSchema.safeParse(request.query);
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      const field = issue?.path.join(".") ?? "";
-      throw new ApiError("BAD_USER_INPUT", `${field} ${issue?.message}.`, { field });
-    }
     const browser = cookie.read(request) ?? newOpaqueToken();
-    const location = await flow.start(String(request.params.provider), parsed.data, browser);
+    const location = await flow.start(String(request.params.provider), request.query, browser);
     cookie.write(response, browser);
     redirect(response, location);
   });

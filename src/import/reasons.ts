@@ -39,7 +39,7 @@ const NOTED: Readonly<Record<string, string>> = {
   phone_of_another: "another user has the same phone number in other writing, and keeps it",
   phone_taken_here: "a user who is here already has this phone number, and keeps it",
   picture_invalid: "the picture is no http(s) URL, and was left out",
-  timezone_unknown: "the time zone is unknown, and became UTC",
+  timezone_unknown: "no time zone, or none that is known: it became UTC",
   password_hash_unknown: "the password hash is neither bcrypt nor Argon2: a reset makes a new one",
   device_info_shortened: "device_info had more than 500 characters",
   unknown_users_left_out: "some of its users were not moved, and were left out",

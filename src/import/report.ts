@@ -63,9 +63,12 @@ const SHOWN = 20;
 /** The report for people: the first ids of each reason, and what it means. */
 export function reportText(report: ImportReport): string {
   const lines: string[] = [];
+  const [moved, skipped] = report.dryRun
+    ? ["would be moved", "would be skipped"]
+    : ["moved", "skipped"];
   for (const [name, table] of Object.entries(report.tables)) {
     lines.push(
-      `${name}: ${table.moved} moved, ${table.present} already there, ${table.skipped} skipped, of ${table.rows}`,
+      `${name}: ${table.moved} ${moved}, ${table.present} here already, ${table.skipped} ${skipped}, of ${table.rows}`,
       ...idLines("skipped", table.skippedFor),
       ...idLines("noted", table.noted),
     );

@@ -8,13 +8,15 @@ export interface Letter {
 /**
  * Writes a letter of paragraphs; one of them may be a link, which stands on a line of its own.
  * Whatever a user has typed is escaped in HTML.
+ * @param firstName of who reads it; undefined where that may be somebody else.
  */
 export function letter(
   subject: string,
-  firstName: string,
+  firstName: string | undefined,
   paragraphs: (string | { link: string; label: string })[],
 ): Letter {
-  const greeting = `Hello ${firstName},`;
+  const name = firstName && harmlessName(firstName);
+  const greeting = name ? `Hello ${name},` : "Hello,";
   const text = [greeting, ...paragraphs.map((p) => (typeof p === "string" ? p : p.link))];
   const html = [greeting, ...paragraphs].map((p) =>
     typeof p === "string"
@@ -26,6 +28,14 @@ export function letter(
     text: `${text.join("\n\n")}\n`,
     html: `<!doctype html><html lang="en"><body>${html.join("")}</body></html>`,
   };
+}
+
+/**
+ * The name, or undefined for one that a mail program would make a link of: anybody may sign up by any
+ * name, and with anybody's address.
+ */
+export function harmlessName(firstName: string): string | undefined {
+  return /\S\.\S|@|:\/\//.test(firstName) ? undefined : firstName;
 }
 
 function escapeHtml(text: string): string {

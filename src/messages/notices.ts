@@ -32,7 +32,7 @@ const WORDS: Readonly<Record<Notice, [subject: string, text: string]>> = {
   ],
   sign_up_with_your_address: [
     "You have an account already",
-    "Somebody, perhaps you, tried to sign up with your address. You have an account: log in, or reset the password.",
+    "Somebody, perhaps you, tried to sign up with your e-mail address, which has an account already: log in, or reset the password.",
   ],
   identity_linked: [
     "Another way to log in",
@@ -46,12 +46,19 @@ const WORDS: Readonly<Record<Notice, [subject: string, text: string]>> = {
 
 const IF_NOT_YOU = "If that was not you, reset your password at once, and look at your sessions.";
 
+/** Where it was not the user, and nobody has got any further. */
+const NOTHING_TO_DO = "If that was not you, there is nothing to do: nobody got into your account.";
+
 export function noticeMail(notice: Notice, firstName: string): Letter {
   const [subject, text] = WORDS[notice];
-  return letter(subject, firstName, [text, IF_NOT_YOU]);
+  return letter(subject, firstName, [text, ifNotYou(notice)]);
 }
 
 export function noticeSms(notice: Notice): { body: string } {
   const [, text] = WORDS[notice];
-  return { body: `${text} ${IF_NOT_YOU}` };
+  return { body: `${text} ${ifNotYou(notice)}` };
+}
+
+function ifNotYou(notice: Notice): string {
+  return notice === "sign_up_with_your_address" ? NOTHING_TO_DO : IF_NOT_YOU;
 }

@@ -1,4 +1,4 @@
-import { type Letter, letter } from "./letter.ts";
+import { harmlessName, type Letter, letter } from "./letter.ts";
 
 interface Link {
   firstName: string;
@@ -6,12 +6,18 @@ interface Link {
   token: string;
 }
 
-/** The link leads to a page of the app, which calls `verifyEmail` with the token. */
+/**
+ * The link leads to a page of the app, which calls `verifyEmail` with the token. Who reads this may be
+ * somebody whose address another person has entered: what a click gives away is said before it.
+ */
 export function verificationMail({ firstName, publicUrl, token }: Link): Letter {
-  return letter("Is this your e-mail address?", firstName, [
-    "Please confirm your e-mail address within 24 hours:",
+  const name = harmlessName(firstName);
+  const who = name === undefined ? "Somebody" : `Somebody by the name of "${name}"`;
+  return letter("Is this your e-mail address?", undefined, [
+    `${who} has entered this e-mail address for their account at ${new URL(publicUrl).host}.`,
+    "If that was you, confirm it within 24 hours:",
     { link: `${publicUrl}/verify-email?token=${token}`, label: "Confirm the address" },
-    "If you did not ask for this, there is nothing to do.",
+    "If it was not you, do not follow the link: it would make your address that of an account to which somebody else has the password. If you do nothing, it stays yours.",
   ]);
 }
 

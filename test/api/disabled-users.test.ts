@@ -34,7 +34,7 @@ it("a disabled user has no session, gets no push, and is answered like one with 
     code: 0,
     output: `User ${userId} is disabled.`,
   });
-  expect((await howdah(ownerUrl, "user:disable", email)).output).toBe(
+  expect((await howdah(ownerUrl, "user:disable", email, "--reason", " ")).output).toBe(
     `User ${userId} was disabled already.`,
   );
 
@@ -154,4 +154,18 @@ it("an operator disables and enables by the API, but no other operator; a user n
     token: data.logIn.tokens.accessToken,
   });
   expect(seen.data.me).toEqual({ id: userId, disabledAt: null, disabledReason: null });
+});
+
+it("the command takes an operator's account, and says so; no reason is kept for an empty one", async () => {
+  const { owner, ownerUrl } = api.database;
+  const { userId, email } = await api.signUpOperator();
+  const { code, output } = await howdah(ownerUrl, "user:disable", email, "--reason", " ");
+  expect(code).toBe(0);
+  expect(output).toContain(`User ${userId} is disabled.`);
+  expect(output).toContain("This is an operator, and will be one again once enabled");
+  const { rows } = await owner.query(
+    "select reason from app_private.disabled_users where user_id = $1",
+    [userId],
+  );
+  expect(rows).toEqual([{ reason: null }]);
 });

@@ -43,6 +43,41 @@ describe("errors", () => {
     expect(rowCount).toBe(0);
   });
 
+  it("a value that GraphQL itself refuses is BAD_USER_INPUT with the field, as a variable and as a literal", async () => {
+    const sent = (mutation: string, type: string, input: object) =>
+      api.graphql(
+        `mutation ($input: ${type}!) { ${mutation}(input: $input) { clientMutationId } }`,
+        {
+          variables: { input },
+        },
+      );
+    const person = { email: "field@example.com", password: "a long password" };
+    const answers = await Promise.all([
+      sent("signUp", "SignUpInput", person),
+      sent("signUp", "SignUpInput", {
+        ...person,
+        firstName: 'A" at "input.email"; ',
+        lastname: "B",
+      }),
+      sent("updateMe", "UpdateMeInput", { patch: { lastName: ["B"] } }),
+      sent("sendNotification", "SendNotificationInput", {
+        users: [1, "x"],
+        event: "e",
+        message: "m",
+      }),
+      api.graphql(
+        'mutation { signUp(input: {email: "a@b.de", password: "x"}) { clientMutationId } }',
+      ),
+      api.graphql("mutation { updateMe(input: {patch: {nickname: 1}}) { clientMutationId } }"),
+    ]);
+    expect(answers.map(({ errors }) => errors[0]?.extensions)).toEqual(
+      ["firstName", "lastname", "lastName", "users", "firstName", "nickname"].map((field) => ({
+        code: "BAD_USER_INPUT",
+        field,
+      })),
+    );
+  });
+
   it("no password, token or address of the suite's requests is in the log", async () => {
     const { email, token, refreshToken } = await api.signUp("log-me-not@example.com");
     await api.graphql("{ me { email } }", { token });

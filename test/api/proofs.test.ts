@@ -280,6 +280,6 @@ describe("secrets on their way", () => {
     );
     await secretIn(mails(email));
     const [mail] = await mails(email)();
-    expect(mail).toContain("<p>Hello &lt;b&gt;Eve&lt;/b&gt;,</p>");
+    expect(mail).toContain("by the name of &quot;&lt;b&gt;Eve&lt;/b&gt;&quot;");
   });
 });

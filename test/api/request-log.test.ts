@@ -84,6 +84,27 @@ describe("the log", () => {
     );
   });
 
+  it("names a route by its whole pattern, however it ended, and nothing of what stood in it", async () => {
+    const facebook = { FACEBOOK_CLIENT_ID: "id", FACEBOOK_CLIENT_SECRET: "secret" };
+    const other = await startTestApi({ logger, environment: facebook, database: api.database });
+    for (const [path, status] of [
+      ["/.well-known/jwks.json", 200],
+      ["/auth/facebook?redirect_uri=x", 400],
+      ["/auth/nobody/callback?state=x", 404],
+      ["/auth/facebook/data-deletion/some-code", 404],
+    ]) {
+      expect((await fetch(`${other.url}${path}`)).status).toBe(status);
+    }
+    await other.stop();
+    const paths = lines().flatMap(({ msg, path }) => (msg === "request" ? [path] : []));
+    expect(paths).toEqual([
+      "/.well-known/jwks.json",
+      "/auth/:provider",
+      "/auth/:provider/callback",
+      "/auth/facebook/data-deletion/:code",
+    ]);
+  });
+
   it("shows how long a request waited for a connection", async () => {
     const narrow = await startTestApi({ logger, poolSize: 1, database: api.database });
     const { token } = await narrow.signUp();

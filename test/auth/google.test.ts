@@ -133,6 +133,7 @@ describe("logInWithIdToken", () => {
     ["another issuer", { iss: "https://evil.example" }],
     ["an expiry in the past", { exp: Math.floor(Date.now() / 1000) - 120 }],
     ["no subject", { sub: undefined }],
+    ["an empty subject", { sub: "" }],
     ["several audiences of which another is authorised", { aud: [CLIENT.id, "x"], azp: "x" }],
   ])("refuses an ID token with %s", async (_what, claims) => {
     const { tokens, error } = await logInWithIdToken(await google.idToken(claims));

@@ -272,6 +272,8 @@ describe("a provider that", () => {
 
   it("is off or unknown is not found", async () => {
     for (const name of ["google", "twitter", "__proto__", "constructor"]) {
+      // Whatever else is wrong with the call: that is what has to be mended first.
+      expect((await fetch(`${api.url}/auth/${name}`)).status).toBe(404);
       expect((await fetch(start({}, name), { redirect: "manual" })).status).toBe(404);
       expect((await fetch(`${api.url}/auth/${name}/callback?state=x`)).status).toBe(404);
     }

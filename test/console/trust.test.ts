@@ -97,6 +97,27 @@ describe.skipIf(chromiumPath === undefined)("who is not to get into the console"
     await page.context().close();
   });
 
+  it("a session that has ended reads nothing of development any more, and what it reads ends", async () => {
+    const { refreshToken } = await used.api.signUpOperator();
+    const { data } = await used.api.graphql(
+      `mutation { refreshTokens(input: {refreshToken: "${refreshToken}"}) { tokens { accessToken } } }`,
+    );
+    const token = data.refreshTokens.tokens.accessToken;
+    const read = (path: string) =>
+      fetch(`${used.api.url}/console/development/${path}`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+    const stream = await read("events");
+    expect([stream.status, (await read("mails")).status]).toEqual([200, 200]);
+    await used.api.graphql("mutation { logOut(input: {}) { clientMutationId } }", { token });
+    await expect(stream.text()).rejects.toThrow("terminated");
+    for (const path of ["mails", "sms", "phones", "phones/x", "events"]) {
+      const answer = await read(path);
+      expect([path, answer.status]).toEqual([path, 401]);
+      expect((await answer.json()).errors[0].extensions.code).toBe("SESSION_REVOKED");
+    }
+  });
+
   it("two tabs whose token runs out at once refresh it once, and both stay", async () => {
     const { page } = await used.openAsOperator("/");
     await page.getByRole("heading", { name: "Overview" }).waitFor();

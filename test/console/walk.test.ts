@@ -60,11 +60,11 @@ describe.skipIf(chromiumPath === undefined)("an operator in a browser", () => {
     const { page, faults } = await used.openAsOperator("/messages");
     await page.getByText(`To ${account.email}`).first().waitFor({ timeout: 15_000 });
     const mail = page.getByRole("listitem").filter({ hasText: account.email }).first();
-    await mail.getByText("Hello Person,").waitFor();
+    await mail.getByText('by the name of "Person"').waitFor();
     await mail.getByRole("tab", { name: "Rendered" }).click();
     const frame = mail.locator("iframe");
     expect(await frame.getAttribute("sandbox")).toBe("");
-    await frame.contentFrame().getByText("Hello Person,").waitFor();
+    await frame.contentFrame().getByText('by the name of "Person"').waitFor();
     expect(faults).toEqual([]);
   });
 

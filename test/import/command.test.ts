@@ -65,15 +65,15 @@ describe("npm run howdah -- import:fastapi", { timeout: 40_000 }, () => {
     const before = await everything(database);
     const { code, output } = await command("--from", template.url, "--dry-run");
     expect(code).toBe(0);
-    expect(output).toBe(`users: 25 moved, 0 already there, 0 skipped, of 25
-  noted 25, timezone_unknown (the time zone is unknown, and became UTC): 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 and 5 more (--json lists all)
-refresh_tokens: 1 moved, 0 already there, 1 skipped, of 2
+    expect(output).toBe(`users: 25 would be moved, 0 here already, 0 would be skipped, of 25
+  noted 25, timezone_unknown (no time zone, or none that is known: it became UTC): 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 and 5 more (--json lists all)
+refresh_tokens: 1 would be moved, 0 here already, 1 would be skipped, of 2
   skipped 1, token_unusable (shorter than 32 characters or longer than 4,096: these users log in again): 2
-device_tokens: 0 moved, 0 already there, 1 skipped, of 1
+device_tokens: 0 would be moved, 0 here already, 1 would be skipped, of 1
   skipped 1, device_type_unknown (neither ios nor android nor web): 1
-notifications: 0 moved, 0 already there, 0 skipped, of 0
-oauth2_credentials: 1 moved, 0 already there, 0 skipped, of 1
-items: 0 moved, 0 already there, 0 skipped, of 0
+notifications: 0 would be moved, 0 here already, 0 would be skipped, of 0
+oauth2_credentials: 1 would be moved, 0 here already, 0 would be skipped, of 1
+items: 0 would be moved, 0 here already, 0 would be skipped, of 0
 A dry run: nothing was changed.
 `);
     expect(await everything(database)).toEqual(before);
@@ -87,7 +87,7 @@ A dry run: nothing was changed.
     expect(report.tables.users).toMatchObject({ rows: 25, moved: 25, present: 0, skipped: 0 });
     expect(report.tables.users.noted.timezone_unknown).toHaveLength(25);
     const again = await command("--from", template.url);
-    expect(again.output).toContain("users: 0 moved, 25 already there, 0 skipped, of 25\n");
+    expect(again.output).toContain("users: 0 moved, 25 here already, 0 skipped, of 25\n");
     expect(again.output).toMatch(/\nDone\.\n$/);
     for (const secret of [...SECRETS, new URL(template.url).password]) {
       expect(output + again.output).not.toContain(secret);

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createSendMail } from "../../src/messages/mail.ts";
+import { noticeMail } from "../../src/messages/notices.ts";
+import { passwordResetMail, verificationMail } from "../../src/messages/proofs.ts";
 import { createSendSms } from "../../src/messages/sms.ts";
 
 let dataDirectory: string;
@@ -14,6 +16,8 @@ beforeAll(async () => {
   dataDirectory = await mkdtemp(join(tmpdir(), "howdah-messages-"));
 });
 afterAll(() => rm(dataDirectory, { recursive: true, force: true }));
+
+const LINK = { publicUrl: "https://app.example.com", token: "t" };
 
 const MAIL = { to: "ann@example.com", subject: "Grüße", text: "Plain", html: "<p>Rich</p>" };
 
@@ -76,6 +80,40 @@ describe("mail", () => {
     expect(received).toContain("MAIL FROM:<h@example.com>");
     expect(received).toContain("RCPT TO:<ann@example.com>");
     expect(received).toContain("Plain");
+  });
+});
+
+describe("the words of a mail", () => {
+  it("of a verification say whose account it is and what the link does, and greet nobody by another's name", () => {
+    const { text, html } = verificationMail({ firstName: "Mallory", ...LINK });
+    for (const words of [text, html.replaceAll("&quot;", '"')]) {
+      expect(words).toContain('Somebody by the name of "Mallory" has entered this e-mail address');
+      expect(words).toContain("their account at app.example.com");
+      expect(words).toContain("If it was not you, do not follow the link");
+      expect(words).not.toContain("Hello Mallory");
+    }
+  });
+
+  it.each(["evil.example", "see http://evil", "me@evil"])(
+    "have no name that is a link in disguise: %s",
+    (firstName) => {
+      for (const mail of [
+        verificationMail({ firstName, ...LINK }),
+        passwordResetMail({ firstName, ...LINK }),
+        noticeMail("password_changed", firstName),
+      ]) {
+        expect(mail.text).not.toContain("evil");
+        expect(mail.text).toMatch(/^Hello,\n/);
+      }
+    },
+  );
+
+  it("call for a reset where somebody got in, and not where a stranger only tried to sign up", () => {
+    expect(noticeMail("password_changed", "Ann").text).toContain("reset your password at once");
+    const { text } = noticeMail("sign_up_with_your_address", "Ann");
+    expect(text).toContain("Hello Ann,");
+    expect(text).toContain("there is nothing to do: nobody got into your account");
+    expect(text).not.toContain("at once");
   });
 });
 

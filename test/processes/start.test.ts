@@ -70,7 +70,7 @@ describe("npm start", () => {
 
     const mine = await graphql(
       api,
-      "{ me { id unreadNotificationCount } items { nodes { title } } deviceTokens { totalCount } }",
+      "{ me { id emailVerified unreadNotificationCount } items { nodes { title } } deviceTokens { totalCount } }",
       ada,
     );
     expect(mine.data.items.nodes.map((item: { title: string }) => item.title)).toEqual([
@@ -78,7 +78,8 @@ describe("npm start", () => {
       "Parasol",
       "Ladder",
     ]);
-    expect(mine.data.me.unreadNotificationCount).toBe(1);
+    // Verified, so that they log in with SIGN_UP_CONFIRMATION=required too.
+    expect(mine.data.me).toMatchObject({ emailVerified: true, unreadNotificationCount: 1 });
     await graphql(
       api,
       'mutation { createItem(input: {item: {title: "Bell"}}) { item { id } } }',

@@ -44,6 +44,13 @@ describe("the FCM emulator's own interface", () => {
     ]);
   });
 
+  it("ends its answers with a line break, for who reads them in a terminal", async () => {
+    for (const path of ["/", "/phones", "/phones/nobody", "/nowhere"]) {
+      const answer = await fetch(used.emulator.url + path);
+      expect(await answer.text()).toMatch(/^\{.*\}\n$/);
+    }
+  });
+
   it("streams what phones get and what was refused, without polling", async () => {
     const seen = await events("/events", 2, async () => {
       await send({ token: "a", notification: { body: "Hi" } });

@@ -3,13 +3,7 @@ import * as openid from "openid-client";
 import type { ProviderConfig } from "../../config.ts";
 import { ApiError } from "../../errors.ts";
 import { askProvider, createClient, withSignal } from "./oauth2-client.ts";
-import {
-  codeChallenge,
-  type Provider,
-  ProviderError,
-  type ProviderIdentity,
-  tokenExpiry,
-} from "./provider.ts";
+import { codeChallenge, type Provider, type ProviderIdentity, tokenExpiry } from "./provider.ts";
 
 export interface GoogleProvider extends Provider {
   /**
@@ -48,7 +42,7 @@ export function createGoogle(config: ProviderConfig): GoogleProvider {
   }
 
   /** Signature, issuer, audience, expiry and nonce. `hd` says nothing about a person: ignored. */
-  async function verify(idToken: string, nonce: string, signal: AbortSignal): Promise<JWTPayload> {
+  async function verify(idToken: string, nonce: string, signal: AbortSignal): Promise<Claims> {
     const { server, keys } = await discover(signal);
     const { payload } = await jwtVerify(idToken, keys, {
       algorithms: ["RS256", "ES256"],
@@ -59,10 +53,11 @@ export function createGoogle(config: ProviderConfig): GoogleProvider {
       requiredClaims: ["sub", "exp", "iat", "nonce"],
     });
     if (payload.nonce !== nonce) throw new joseErrors.JWTClaimValidationFailed("nonce", payload);
+    if (!payload.sub) throw new joseErrors.JWTClaimValidationFailed("sub", payload);
     if (Array.isArray(payload.aud) && payload.aud.length > 1 && payload.azp !== config.clientId) {
       throw new joseErrors.JWTClaimValidationFailed("azp", payload);
     }
-    return payload;
+    return { ...payload, sub: payload.sub };
   }
 
   return {
@@ -123,6 +118,7 @@ export function createGoogle(config: ProviderConfig): GoogleProvider {
 }
 
 type KeySet = ReturnType<typeof createRemoteJWKSet>;
+type Claims = JWTPayload & { sub: string };
 
 /** Of the token's own making, not of the way to the keys. */
 function isRefusal(error: unknown): boolean {
@@ -134,8 +130,7 @@ function isRefusal(error: unknown): boolean {
   );
 }
 
-function identityOf(claims: JWTPayload): ProviderIdentity {
-  if (!claims.sub) throw new ProviderError("server_error");
+function identityOf(claims: Claims): ProviderIdentity {
   const text = (name: string) => (typeof claims[name] === "string" ? claims[name] : undefined);
   return {
     provider: "google",

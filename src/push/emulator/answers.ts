@@ -8,7 +8,8 @@ export function sendJson(
   body: unknown,
   headers: Record<string, string> = {},
 ): void {
-  const content = JSON.stringify(body);
+  // With an end of line: people look at it in a terminal.
+  const content = `${JSON.stringify(body)}\n`;
   response.writeHead(status, {
     "content-type": "application/json; charset=UTF-8",
     "content-length": Buffer.byteLength(content),
