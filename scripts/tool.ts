@@ -98,6 +98,15 @@ function parse(command: Command, rest: string[]) {
     return { args: positionals, options: given };
   } catch (error) {
     if (error instanceof UsageError) throw error;
+    if ((error as { code?: string }).code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") {
+      // Node.js goes on about positional arguments.
+      const [sentence] = (error as Error).message.split(". ");
+      const known = [...options.map(([option]) => option), "json", "help"];
+      throw new UsageError(
+        `${sentence}. It takes ${known.map((option) => `--${option}`).join(", ")}.`,
+        { cause: error },
+      );
+    }
     throw new UsageError((error as Error).message, { cause: error });
   }
 }
@@ -122,8 +131,10 @@ async function answerOf(
   } catch (error) {
     if (error instanceof CommandError) throw error;
     // What SQL refuses on purpose speaks to people already.
-    const { code, message } = error as { code?: string; message: string };
-    if (code?.startsWith("HW")) throw new CommandError(message, { cause: error });
+    const { code, message, detail } = error as { code?: string; message: string; detail?: string };
+    if (code?.startsWith("HW")) {
+      throw new CommandError(detail ? `${message} (${detail})` : message, { cause: error });
+    }
     throw new CommandError(startFault(error, config), { cause: error });
   }
 }

@@ -1,6 +1,5 @@
-import { type Command, CommandError, idOf } from "../command.ts";
-import { deliveryFacts } from "../delivery-facts.ts";
-import { whyNotDelivered } from "../why-not-delivered.ts";
+import type pg from "pg";
+import { at, type Command, CommandError, idOf } from "../command.ts";
 
 export const deliveries: Command = {
   usage: "--notification ID [--user ID]",
@@ -18,27 +17,49 @@ export const deliveries: Command = {
     const notification = idOf(options.notification ?? id, "notification");
     if (options.user !== undefined) {
       const user = idOf(options.user, "user");
-      const facts = await deliveryFacts(database, notification, user);
-      if (!facts) {
-        const { rowCount } = await database.query(
-          "select from app_public.notifications where id = $1",
-          [notification],
-        );
-        throw new CommandError(
-          rowCount ? `There is no user ${user}.` : `There is no notification ${notification}.`,
-        );
-      }
-      const answer = whyNotDelivered(facts);
-      return { json: { ...answer, ...facts }, text: [answer.sentence] };
+      const { rows } = await database.query<{ answer: { sentence: string } }>(
+        "select to_jsonb(w) as answer from app_private.why_not_delivered($1, $2) w",
+        [notification, user],
+      );
+      const answer = rows[0]?.answer;
+      return { json: { notification, user, ...answer }, text: [answer?.sentence ?? ""] };
     }
     const { rows } = await database.query(
       `select user_id, device_token_id as device, device_type as type, status, attempts,
-         error_code as error, sent_at, next_attempt_at as next_attempt
-       from app_public.notification_deliveries where notification_id = $1 order by id limit 1000`,
+         error_code as error, app_private.error_message_of(d) as message, sent_at,
+         next_attempt_at as next_attempt
+       from app_public.notification_deliveries d where notification_id = $1 order by id limit 1000`,
       [notification],
     );
-    if (rows.length === 0)
-      throw new CommandError(`Notification ${notification} has no deliveries.`);
+    if (rows.length === 0) throw new CommandError(await withoutDeliveries(database, notification));
     return { json: rows, text: [rows] };
   },
 };
+
+/** Why the ledger has nothing of a notification. */
+async function withoutDeliveries(database: pg.Client, id: number): Promise<string> {
+  const { rows } = await database.query<{
+    status: string;
+    send_at: Date;
+    is_due: boolean;
+    is_dropped: boolean;
+    fault: string | null;
+  }>(
+    `select n.status, n.send_at, n.send_at <= now() as is_due, n.tally is not null as is_dropped,
+       left(split_part(j.last_error, e'\\n', 1), 200) as fault
+     from app_public.notifications n
+     left join graphile_worker.jobs j on j.key = 'fan_out_notification:' || n.id
+     where n.id = $1`,
+    [id],
+  );
+  const [found] = rows;
+  if (!found) return `There is no notification ${id}.`;
+  const why =
+    (found.is_dropped && "its ledger was dropped with its month") ||
+    (found.fault && `its job failed (${found.fault})`) ||
+    (!found.is_due && found.status === "scheduled" && `it is due at ${at(found.send_at)}`) ||
+    (found.status === "scheduled" && "it has not been fanned out yet") ||
+    (found.status === "no_devices" && "none of its recipients had a device") ||
+    `it is ${found.status}`;
+  return `Notification ${id} has no deliveries: ${why}.`;
+}

@@ -19,18 +19,18 @@ export const SendNotificationPlugin = extendSchema((build) => {
         users: [Int]
         """Instead of users: a view or function of the schema app_audiences."""
         audience: String
-        """What happened, such as order.shipped."""
+        """What happened, such as order.shipped: lower-case letters, digits and . _ : -, at most 100."""
         event: String
         """The text of the push; not needed where it is silent."""
         message: String
         title: String
-        """Key-value pairs for the app; strings only."""
+        """Key-value pairs for the app: a JSON object whose values are strings."""
         data: JSON
-        """Not before. Now where left out."""
+        """Not before; with a zone, or else UTC: 2026-12-24T09:00:00+01:00. Now where left out, a year ahead at most."""
         sendAt: Datetime
         """Not before this time by each recipient's own clock, without a zone: 2026-12-24T09:00:00."""
         sendAtLocal: Datetime
-        """Not after. Four weeks after sendAt where left out."""
+        """Not after; four weeks after it is sent where left out, which is the most."""
         expiresAt: Datetime
         """A later push with the same key replaces an undelivered earlier one; 1 to 64 bytes."""
         collapseKey: String
@@ -40,7 +40,7 @@ export const SendNotificationPlugin = extendSchema((build) => {
         silent: Boolean
         """With the recipient's count of unread notifications, for the app's badge."""
         badge: Boolean
-        """Pushed only if it is still unread so many seconds after it has come into the inbox."""
+        """Pushed only if it is still unread so many seconds after it has come into the inbox: 1 to 2,419,200 (four weeks)."""
         unreadSeconds: Int
         """Checks everything and counts, and sends nothing."""
         dryRun: Boolean
@@ -131,6 +131,9 @@ const ARGUMENTS = [
   ["dry_run", "dryRun", "boolean"],
 ] as const;
 
+/** ISO 8601. PostgreSQL takes more, such as "tomorrow", which is seldom what a client means. */
+const TIME = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)? ?(Z|[+-]\d\d(:?\d\d)?)?$/i;
+
 function inSql(field: string, value: unknown, type: string): unknown {
   if (type === "timestamp" && typeof value === "string" && /(Z|[+-]\d\d(:?\d\d)?)$/i.test(value)) {
     throw new ApiError(
@@ -141,5 +144,19 @@ function inSql(field: string, value: unknown, type: string): unknown {
       },
     );
   }
+  if (type.startsWith("timestamp") && typeof value === "string" && !isTime(value)) {
+    throw new ApiError("BAD_USER_INPUT", "A time is written like 2026-12-24T09:00:00Z.", { field });
+  }
   return type === "jsonb" && value != null ? JSON.stringify(value) : (value ?? null);
+}
+
+function isTime(text: string): boolean {
+  if (!TIME.test(text)) return false;
+  const [day = ""] = text.split(/[T ]/i);
+  // Not 30 February, which Date.parse takes for a day in March.
+  const midnight = new Date(`${day}T00:00:00Z`);
+  return (
+    !Number.isNaN(Date.parse(text.replace(" ", "T").replace(" ", ""))) &&
+    midnight.toISOString().startsWith(day)
+  );
 }

@@ -74,8 +74,12 @@ export async function deliverBatch(batchId: number, context: Context): Promise<v
       ]);
       about.deliveries += outcomes.length;
       about.recorded += recorded;
-      if (alert !== null) {
-        logger.error({ ...about, alert }, ALERTS[alert] ?? "FCM refuses: sending is paused");
+      if (alert?.startsWith("devices: ")) {
+        // Of one user, or of a few among many: no reason to wake anybody.
+        logger.warn({ ...about, alert }, "FCM refuses some devices: they wait");
+      } else if (alert !== null) {
+        const said = outcomes.find(({ error_code }) => error_code === alert)?.error_message;
+        logger.error({ ...about, alert, said }, ALERTS[alert] ?? "FCM refuses: sending is paused");
       }
       if (alert === "lost") return false;
       for (const [status, group] of Object.entries(Object.groupBy(outcomes, (one) => one.status))) {
@@ -124,7 +128,10 @@ async function send(
     // What comes later has been written down as unknown.
     if (over.signal.aborted) return;
     inFlight.delete(delivery);
-    answered.push({ id: delivery.id, ...outcomeOf(answer, delivery.attempts) });
+    answered.push({
+      id: delivery.id,
+      ...withoutToken(outcomeOf(answer, delivery.attempts), delivery.token),
+    });
   }
 
   try {
@@ -148,6 +155,15 @@ async function send(
     clearTimeout(timer);
     drained.removeEventListener("abort", end);
   }
+}
+
+/** FCM may quote the address that it objects to; shorter than this is no address, but a part of any word. */
+const SHORTEST_TOKEN = 4;
+
+function withoutToken(outcome: Outcome, token: string): Outcome {
+  const { error_message } = outcome;
+  if (error_message === undefined || token.length < SHORTEST_TOKEN) return outcome;
+  return { ...outcome, error_message: error_message.replaceAll(token, "[removed]") };
 }
 
 /**

@@ -9,6 +9,8 @@ export interface Outcome {
   status: "queued" | "accepted" | "retrying" | "unknown" | "dead_address" | "failed";
   message_id?: string;
   error_code?: string;
+  /** What FCM objected to, in its words, without tokens; at most 500 characters. */
+  error_message?: string;
   /** Seconds, for what is tried again. */
   retry_after?: number;
   /**
@@ -34,7 +36,9 @@ export function timedOut(attempts: number): Outcome {
  */
 export function outcomeOf(answered: Answered, attempts: number): Outcome {
   try {
-    return judge(answered, attempts);
+    const outcome = judge(answered, attempts);
+    const message = answered.success ? undefined : messageOf(answered.error);
+    return message ? { ...outcome, error_message: message } : outcome;
   } catch (error) {
     // Whatever a proxy made of it: it is this message's fault alone, and nobody knows what became of it.
     return { ...timedOut(attempts), error_code: (error as Error).name };
@@ -87,6 +91,31 @@ function judge(answered: Answered, attempts: number): Outcome {
       return { status: "failed", error_code: code };
   }
 }
+
+/**
+ * What was said of an error: by FCM, or by the SDK where FCM said nothing. Nobody knows what a proxy's page
+ * has in it.
+ */
+function messageOf(error: unknown): string | undefined {
+  const { message, httpResponse } = (error ?? {}) as {
+    message?: unknown;
+    httpResponse?: { data?: { error?: { message?: unknown; details?: unknown } } };
+  };
+  const said = httpResponse === undefined ? message : httpResponse.data?.error?.message;
+  if (typeof said !== "string") return undefined;
+  const details = httpResponse?.data?.error?.details;
+  const fields = (Array.isArray(details) ? details : [])
+    .flatMap(
+      (detail) => (detail as { fieldViolations?: { field?: string }[] })?.fieldViolations ?? [],
+    )
+    .flatMap(({ field }) => (typeof field === "string" && !said.includes(field) ? [field] : []));
+  const text = fields.length > 0 ? `${said} (${fields.join(", ")})` : said;
+  return storable(text.replaceAll(OPAQUE, "[removed]").replaceAll(/\s+/g, " ").trim());
+}
+
+/** Tokens, keys and addresses of people, as far as they can be told from words, paths and names of fields. */
+const OPAQUE =
+  /[\w.+-]+@[\w.-]*\w|\bya29\.[\w.-]*\w|(?=[\w:+=-]*\d)(?=[\w:+=-]*[A-Za-z])[\w:+=-]{24,}/g;
 
 interface Answer {
   /** HTTP; 0 where there was none. */

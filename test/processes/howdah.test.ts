@@ -38,7 +38,7 @@ describe("the operator's tool", () => {
     [["constructor"], /^There is no command constructor\./],
     [["deliveries"], /^Which notification\? Give its id\.$/],
     [["deliveries", "seven"], /^Which notification\? Give its id\.$/],
-    [["jobs", "--what"], /Unknown option '--what'/],
+    [["jobs", "--what"], /^Unknown option '--what'\. It takes --failed, --json, --help\.$/],
     [["pauses", "7"], /^"7" is one argument too many\.$/],
     [["pause", "--platform", "symbian", "--minutes", "5"], /^Which platform\?/],
     [["pause", "--platform", "ios", "--minutes", "0"], /^For how long\?/],
@@ -145,6 +145,22 @@ describe("notify", () => {
     expect(
       await howdah(url, "notify", "--user", "99999", "--event", "e", "--message", "m"),
     ).toEqual({ code: 1, output: "There is no user 99999." });
+  });
+
+  it("is told in a sentence what is wrong, and which audience fails and how", async () => {
+    const user = String(await createUser(database));
+    await database.owner.query(
+      "create view app_audiences.broken as select id / (id - id) as user_id from app_public.users",
+    );
+    const told = async (...args: string[]) => (await howdah(url, "notify", ...args)).output;
+    expect(await told("--user", user, "--event", "A b", "--message", "m")).toBe(
+      "An event is written like order.shipped: lower-case letters, digits and . _ : -, at most 100 characters.",
+    );
+    const broken = ["--audience", "broken", "--event", "e", "--message", "m", "--dry-run"];
+    expect(await told(...broken)).toBe(
+      'The audience "broken" cannot be looked up: its SQL fails. (division by zero)',
+    );
+    await database.owner.query("drop view app_audiences.broken");
   });
 });
 

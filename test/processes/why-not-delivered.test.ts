@@ -1,14 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createUser } from "../kit/actors.ts";
+import { as, createOperator, createUser } from "../kit/actors.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { howdah, howdahJson } from "../support/howdah.ts";
 
 let database: TestDatabase;
+let operator: number;
 beforeAll(async () => {
   database = await createTestDatabase();
-  await database.owner.query(
-    "create or replace view app_audiences.nobody as select id as user_id from app_public.users where false",
-  );
+  operator = await createOperator(database);
+  await database.owner.query(`
+    create or replace view app_audiences.nobody as select id as user_id from app_public.users where false;
+    create or replace view app_audiences.everybody as select id as user_id from app_public.users`);
 });
 afterAll(() => database.drop());
 
@@ -50,6 +52,23 @@ const claim = (id: number) =>
   );
 const set = (id: number, change: string) =>
   sql(`update app_public.notification_deliveries set ${change} where notification_id = $1`, [id]);
+
+async function devicePaused(code: string) {
+  const found = await sent();
+  await sql(
+    `update app_public.device_tokens
+     set paused_until = now() + interval '5 minutes', pause_error_code = $2 where user_id = $1`,
+    [found.user, code],
+  );
+  return found;
+}
+
+/** What the API answers to an operator, or to somebody who asks about themself. */
+const explain = (actor: { user: number } | { operator: number }, id: number, user: number) =>
+  as(database, actor, async (client) => {
+    const asked = "select app_public.explain_delivery($1, $2) as sentence";
+    return (await client.query(asked, [id, user])).rows[0].sentence as string;
+  });
 
 /** Each way not to arrive: what happened, and what the operator is told. */
 const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number; id: number }>][] =
@@ -159,6 +178,18 @@ const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number
     ],
     [
       "failed",
+      /was refused by FCM for good \(INVALID_ARGUMENT: Invalid data payload key: from\)\.$/,
+      async () => {
+        const found = await sent();
+        await set(
+          found.id,
+          "status = 'failed', error_code = 'INVALID_ARGUMENT', error_message = 'Invalid data payload key: from', attempts = 1",
+        );
+        return found;
+      },
+    ],
+    [
+      "failed",
       /was refused by FCM for good \(INVALID_ARGUMENT\)\.$/,
       async () => {
         const found = await sent();
@@ -181,6 +212,28 @@ const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number
       async () => {
         const found = await sent();
         await set(found.id, "status = 'expired', error_code = 'UNAVAILABLE', attempts = 3");
+        return found;
+      },
+    ],
+    [
+      "expired",
+      /when it expired at .* UTC \(it waited for the end of the user's quiet hours\)\.$/,
+      async () => {
+        const found = await sent();
+        await set(found.id, "status = 'expired', error_code = 'QUIET_HOURS'");
+        return found;
+      },
+    ],
+    [
+      "expired",
+      /when it expired at .* UTC; pushes were paused \(THIRD_PARTY_AUTH_ERROR, pause \d+\)\.$/,
+      async () => {
+        const found = await sent({ more: ", expires_at => now() + interval '1 second'" });
+        await set(found.id, "status = 'expired'");
+        await sql(
+          `insert into app_public.push_pauses (device_type, error_code, paused_until, ended_at)
+           values ('ios', 'THIRD_PARTY_AUTH_ERROR', now() + interval '1 minute', now() + interval '2 minutes')`,
+        );
         return found;
       },
     ],
@@ -217,6 +270,36 @@ const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number
       "scheduled",
       /it is due at .* UTC\.$/,
       () => sent({ fanOut: false, more: ", send_at => now() + interval '1 day'" }),
+    ],
+    [
+      "scheduled",
+      /due for them at 2027-03-28 02:30:00 by their own clock, which is 2027-03-28 01:30:00 UTC\.$/,
+      async () => {
+        const found = await sent({ fanOut: false, more: ", send_at_local => '2027-03-28 02:30'" });
+        await sql("update app_public.users set timezone = 'Europe/Berlin' where id = $1", [
+          found.user,
+        ]);
+        return found;
+      },
+    ],
+    [
+      "scheduled",
+      /due for them at .* by their own clock, which is .* UTC\.$/,
+      // Its users are known, and wait for their local time.
+      () => sent({ more: ", send_at_local => (now() + interval '1 day')::timestamp" }),
+    ],
+    [
+      "not_fanned_out",
+      /it has not been fanned out to them: its job failed \(division by zero\)\.$/,
+      async () => {
+        await alive();
+        const found = await sent({ fanOut: false, audience: "everybody" });
+        await sql(
+          "update graphile_worker._private_jobs set last_error = e'division by zero\\nstack' where key = $1",
+          [`fan_out_notification:${found.id}`],
+        );
+        return found;
+      },
     ],
     [
       "user_gone",
@@ -269,6 +352,33 @@ const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number
       },
     ],
     [
+      "read",
+      /is not sent it any more: it was read at .* UTC\.$/,
+      async () => {
+        const found = await sent({ more: ", unread_seconds => 600" });
+        await sql(
+          "update app_public.notification_recipients set read_at = now() where user_id = $1",
+          [found.user],
+        );
+        return found;
+      },
+    ],
+    [
+      "other_project",
+      /waits until .* UTC: FCM answered SENDER_ID_MISMATCH, the token belongs to another Firebase project; mend the configuration of the app/,
+      () => devicePaused("SENDER_ID_MISMATCH"),
+    ],
+    [
+      "device_refused",
+      /waits until .* UTC: FCM answered THIRD_PARTY_AUTH_ERROR, the platform refuses FCM's credentials; mend the APNs key/,
+      () => devicePaused("THIRD_PARTY_AUTH_ERROR"),
+    ],
+    [
+      "device_paused",
+      /waits until .* UTC: FCM wants fewer messages for it\.$/,
+      () => devicePaused("QUOTA_EXCEEDED"),
+    ],
+    [
       "waiting",
       /waits until .* UTC, in case it is read before \(unreadSeconds\)\.$/,
       () => sent({ more: ", unread_seconds => 600" }),
@@ -318,7 +428,7 @@ const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number
     ],
   ];
 
-describe("deliveries --notification --user", () => {
+describe("why a notification was not delivered", () => {
   it.each(CASES)("%s %s", async (reason, says, happen) => {
     const { user, id } = await happen();
     const call = ["deliveries", "--notification", String(id), "--user", String(user)];
@@ -329,6 +439,61 @@ describe("deliveries --notification --user", () => {
       reason,
       sentence: told.output,
     });
+    expect(await explain({ operator }, id, user)).toBe(told.output);
+  });
+
+  it("is said of each device", async () => {
+    const { user, id } = await sent({ devices: 4 });
+    const { rows } = await sql(
+      `update app_public.notification_deliveries d
+       set status = s.status::app_public.delivery_status, error_code = s.error_code, attempts = 1,
+         sent_at = now()
+       from (values (1, 'accepted', null), (2, 'dead_address', 'UNREGISTERED'), (3, 'failed', 'INVALID_ARGUMENT'))
+         as s(n, status, error_code),
+         (select id, row_number() over (order by id) as n from app_public.notification_deliveries
+          where notification_id = $1) as numbered
+       where d.id = numbered.id and s.n = numbered.n returning d.id`,
+      [id],
+    );
+    expect(rows).toHaveLength(3);
+    const sentence = await explain({ operator }, id, user);
+    expect(sentence).toMatch(
+      /^Notification \d+ is not known to have reached user \d+: device \d+ \(ios\) was sent it.*; device \d+ \(ios\) has a dead address.*; device \d+ \(ios\) was refused.*; device \d+ \(ios\) waits/,
+    );
+  });
+
+  it("is a user's to ask about themself alone, and they are told nothing of the operators' business", async () => {
+    const { user, id } = await sent({ devices: 2 });
+    const stranger = await createUser(database);
+    for (const actor of [{ user: stranger }, { user }]) {
+      const other = actor.user === user ? stranger : user;
+      await expect(explain(actor, id, other)).rejects.toMatchObject({ code: "HWNFD" });
+    }
+    await expect(explain({ user: stranger }, id, stranger)).rejects.toMatchObject({
+      code: "HWNFD",
+    });
+    await set(id, "status = 'failed', error_code = 'INVALID_ARGUMENT', error_message = 'Secretly'");
+    await sql(
+      `update app_public.notification_deliveries set status = 'queued'
+       where id = (select max(id) from app_public.notification_deliveries where notification_id = $1)`,
+      [id],
+    );
+    const told = await explain({ user }, id, user);
+    expect(told).toMatch(/was refused by FCM for good \(INVALID_ARGUMENT\); device \d+ \(ios\) /);
+    expect(told).not.toMatch(/Secretly|OPERATOR|pause \d|worker, and none/);
+    expect(await explain({ operator }, id, user)).toContain("Secretly");
+    const words = (actor: { user: number } | { operator: number }) =>
+      as(database, actor, async (client) => {
+        const { rows } = await client.query(
+          `select app_public.notification_deliveries_error_message(d) as words
+           from app_public.notification_deliveries d where d.notification_id = $1 order by d.id`,
+          [id],
+        );
+        return rows.map((row) => row.words);
+      });
+    expect(await words({ user })).toEqual([null, null]);
+    // Of what is queued again it is no reason any more.
+    expect(await words({ operator })).toEqual(["Secretly", null]);
   });
 
   it("says what is not there", async () => {
@@ -340,5 +505,20 @@ describe("deliveries --notification --user", () => {
       code: 1,
       output: "There is no user 99999.",
     });
+    expect(await howdah(database.ownerUrl, "deliveries", "999")).toEqual({
+      code: 1,
+      output: "There is no notification 999.",
+    });
+    const later = await sent({ fanOut: false });
+    expect(await howdah(database.ownerUrl, "deliveries", `${later.id}`)).toEqual({
+      code: 1,
+      output: `Notification ${later.id} has no deliveries: it has not been fanned out yet.`,
+    });
+    await sql("update graphile_worker._private_jobs set last_error = 'Broken.' where key = $1", [
+      `fan_out_notification:${later.id}`,
+    ]);
+    expect((await howdah(database.ownerUrl, "deliveries", `${later.id}`)).output).toBe(
+      `Notification ${later.id} has no deliveries: its job failed (Broken.).`,
+    );
   });
 });

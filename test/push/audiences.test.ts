@@ -20,6 +20,7 @@ beforeAll(async () => {
     create function app_audiences.everybody() returns setof int language sql stable
       as 'select id from app_public.users';
     create view app_audiences.no_user_ids as select 1 as id;
+    create view app_audiences.broken as select id / (id - id) as user_id from app_public.users;
     create function app_audiences.wants_arguments(a int) returns setof int language sql as 'select a';
   `);
 });
@@ -38,6 +39,10 @@ function send(input: Record<string, unknown>) {
       variables: { input: { event: "news", message: "Hello", ...input } },
     },
   );
+}
+
+function hoursAhead(hours: number): string {
+  return new Date(Date.now() + hours * 3_600_000).toISOString();
 }
 
 async function queued() {
@@ -93,6 +98,25 @@ describe("a named audience", () => {
     expect(await queued()).toEqual(before);
   });
 
+  it("needs no users before it in SQL", async () => {
+    const { rows } = await api.database.owner.query(
+      "select id, audience from app_private.notify(audience => 'everybody', event => 'news', message => 'Hello')",
+    );
+    expect(rows).toMatchObject([{ audience: "everybody" }]);
+    await pushes.settled(rows[0].id);
+  });
+
+  it.each([
+    ["nobody", 'There is no audience "nobody"; there are: broken, everybody, tested_old_items.'],
+    ["no_user_ids", '"no_user_ids" is no audience: it has no column user_id of the type int.'],
+    [
+      "wants_arguments",
+      '"wants_arguments" is no audience: it is no function without arguments that returns setof int.',
+    ],
+  ])("that is none is told why, and what there is (%s)", async (audience, message) => {
+    expect((await send({ audience })).errors[0]?.message).toBe(message);
+  });
+
   it("and users together are BAD_USER_INPUT", async () => {
     const { errors } = await send({ audience: "everybody", users: [operator.userId] });
     expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "audience" });
@@ -118,6 +142,15 @@ describe("dryRun", () => {
     expect(data.sendNotification.reach).toEqual({ recipients: 1, devices: 2 });
   });
 
+  it("names an audience whose SQL fails, without its error", async () => {
+    const { errors } = await send({ audience: "broken", dryRun: true });
+    expect(errors[0]).toMatchObject({
+      message: 'The audience "broken" cannot be looked up: its SQL fails.',
+      extensions: { code: "BAD_USER_INPUT", field: "audience" },
+    });
+    expect(JSON.stringify(errors)).not.toContain("division");
+  });
+
   it("refuses what would be refused", async () => {
     const { errors } = await send({ users: [2_000_000_000], dryRun: true });
     expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "users" });
@@ -131,13 +164,37 @@ it.each([
   ["sendAtLocal", { sendAtLocal: "2027-01-01T09:00:00+02:00" }],
   ["sendAtLocal", { sendAtLocal: "2090-01-01T09:00:00" }],
   ["sendAtLocal", { sendAtLocal: "2027-01-01T09:00:00", sendAt: "2027-01-01T00:00:00Z" }],
+  ["sendAtLocal", { sendAtLocal: "2027-02-30T09:00:00" }],
+  ["sendAt", { sendAt: "tomorrow" }],
+  ["sendAt", { sendAt: "2027-02-30T09:00:00Z" }],
+  ["sendAt", { sendAt: "2027-01-01T25:00:00Z" }],
+  ["sendAt", { sendAt: "2090-01-01T00:00:00Z" }],
+  ["event", { event: "A b" }],
+  ["data", { data: [1] }],
+  ["collapseKey", { collapseKey: "k".repeat(65) }],
+  ["expiresAt", { expiresAt: hoursAhead(24 * 7 * 5) }],
   ["unreadSeconds", { unreadSeconds: 0 }],
-])("a bad %s is BAD_USER_INPUT that names the field, and queues nothing", async (field, input) => {
-  const before = await queued();
-  const { errors } = await send({ users: [operator.userId], ...input });
-  expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field });
-  expect(await queued()).toEqual(before);
-});
+  ["unreadSeconds", { unreadSeconds: -1 }],
+  // What could never be sent: it counts as read at once, or is due after it has expired.
+  ["unreadSeconds", { unreadSeconds: 5, silent: true }],
+  ["expiresAt", { sendAtLocal: hoursAhead(10).replace("Z", ""), expiresAt: hoursAhead(9) }],
+  [
+    "unreadSeconds",
+    {
+      sendAtLocal: hoursAhead(10).replace("Z", ""),
+      expiresAt: hoursAhead(11),
+      unreadSeconds: 7200,
+    },
+  ],
+])(
+  "a bad %s (%j) is BAD_USER_INPUT that names the field, and queues nothing",
+  async (field, input) => {
+    const before = await queued();
+    const { errors } = await send({ users: [operator.userId], ...input });
+    expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field });
+    expect(await queued()).toEqual(before);
+  },
+);
 
 it("10,000 duplicates are BAD_USER_INPUT, and queue nothing", async () => {
   const before = await queued();

@@ -10,6 +10,14 @@ afterEach(async () => {
   await used.database.owner.query("delete from app_public.push_pauses");
 });
 
+const why = async (notification: number, user: number) =>
+  (
+    await used.database.owner.query(
+      "select reason, sentence from app_private.why_not_delivered($1, $2)",
+      [notification, user],
+    )
+  ).rows[0];
+
 /** What the ledger says once FCM has answered for the first time. */
 async function answered(prefix: string, more = "") {
   const user = await used.pushes.userWithDevices(prefix);
@@ -21,7 +29,7 @@ async function answered(prefix: string, more = "") {
     20_000,
   );
   const { rows } = await used.database.owner.query(
-    `select t.disabled_reason, extract(epoch from d.next_attempt_at - now())::float as wait
+    `select t.disabled_reason, d.error_message, extract(epoch from d.next_attempt_at - now())::float as wait
      from app_public.device_tokens t
      join app_public.notification_deliveries d on d.device_token_id = t.id
      where t.user_id = $1`,
@@ -77,7 +85,13 @@ describe("FCM's answer", () => {
     expect(delivery).toMatchObject({
       status: "failed",
       error_code: "INVALID_ARGUMENT",
+      error_message: "Invalid data payload key: from (message.data)",
       disabled_reason: null,
+    });
+    expect(await why(notificationId, delivery.id)).toMatchObject({
+      sentence: expect.stringContaining(
+        "(INVALID_ARGUMENT: Invalid data payload key: from (message.data))",
+      ),
     });
     expect((await used.pushes.settled(notificationId)).status).toBe("failed");
   });
@@ -112,10 +126,15 @@ describe("FCM's answer", () => {
 
   it("403 SENDER_ID_MISMATCH of several users stops this project's sending; of one their devices wait alone", async () => {
     // A registration of another project, which anybody can send us.
-    expect(await answered("mismatch")).toMatchObject({
+    const { notificationId, id: user, ...foreign } = await answered("mismatch");
+    expect(foreign).toMatchObject({
       status: "retrying",
       error_code: "SENDER_ID_MISMATCH",
       disabled_reason: null,
+    });
+    expect(await why(notificationId, user)).toEqual({
+      reason: "other_project",
+      sentence: expect.stringMatching(/the token belongs to another Firebase project; mend/),
     });
     expect(await pauses()).toEqual([]);
     const [one, two] = [

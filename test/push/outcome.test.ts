@@ -94,6 +94,25 @@ describe("the outcome of a delivery", () => {
     expect(answer(500, {}, { "retry-after": "99999999999999" }).retry_after).toBe(86_400);
   });
 
+  it("has what FCM objected to, with the field, without tokens and addresses, in 500 characters", () => {
+    const told = (message: unknown, details?: unknown) =>
+      answer(400, { error: { status: "INVALID_ARGUMENT", message, details } }).error_message;
+    const field = [{ fieldViolations: [{ field: "message.data" }] }];
+    expect(told("Invalid value", field)).toBe("Invalid value (message.data)");
+    expect(told("Invalid value at 'message.data[0].value' (TYPE_STRING), 12")).toBe(
+      "Invalid value at 'message.data[0].value' (TYPE_STRING), 12",
+    );
+    const token =
+      "dGVzdA12:APA91bHPRgkF3JUikC4ENAHEeMrd41Zxv3hVZjC9KtT8OvPVGJ-hQMRKRrZuJAEcl7B338qju";
+    expect(told(`No such token: "${token}", of a@b.example, by ya29.c.b0AXv0zTM.`)).toBe(
+      'No such token: "[removed]", of [removed], by [removed].',
+    );
+    expect(told("a ".repeat(600))).toHaveLength(500);
+    expect(told({ text: "no text" })).toBeUndefined();
+    // A proxy's page may have anything in it.
+    expect(answer(502, "<html>secret</html>").error_message).toBeUndefined();
+  });
+
   it("is failed for a payload that FCM refuses itself", async () => {
     const answered = await sendMessage(used.firebase.messaging, () => ({
       token: "a",

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Account, startTestApi, type TestApi } from "../support/api.ts";
-import { runEntry } from "../support/processes.ts";
+import { howdah } from "../support/howdah.ts";
 import { createPushes } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
 import { startTestWorker, type TestWorker } from "../support/worker.ts";
@@ -88,32 +88,66 @@ describe("a pause", () => {
     expect(await seconds()).toBeLessThan(76);
   });
 
-  it("is seen and lifted on the command line, too", { timeout: 30_000 }, async () => {
+  it("is seen and lifted on the command line, too", async () => {
     const { owner, ownerUrl } = api.database;
     const { rows } = await owner.query(
       `insert into app_public.push_pauses (device_type, error_code, paused_until)
        values ('ios', 'THIRD_PARTY_AUTH_ERROR', now() + interval '1 hour') returning id`,
     );
-    const howdah = async (...args: string[]) => {
-      const running = runEntry("scripts/howdah.ts", { DATABASE_URL: ownerUrl }, args);
-      return { code: await running.ends(), output: running.output() };
-    };
-    expect(await howdah("pauses")).toMatchObject({
+    const tell = (...args: string[]) => howdah(ownerUrl, ...args);
+    expect(await tell("pauses")).toMatchObject({
       code: 0,
       output: expect.stringContaining("THIRD_PARTY_AUTH_ERROR"),
     });
-    expect(await howdah("pause:lift", String(rows[0].id))).toEqual({
+    expect(await tell("pause:lift", String(rows[0].id))).toEqual({
       code: 0,
-      output: `Pause ${rows[0].id} is over.\n`,
+      output: `Pause ${rows[0].id} is over.`,
     });
-    expect(await howdah("pause:lift", String(rows[0].id))).toEqual({
+    expect(await tell("pause:lift", String(rows[0].id))).toEqual({
       code: 1,
-      output: "There is no such pause.\n",
+      output: expect.stringMatching(/^This pause is over already, since .* UTC\.$/),
     });
-    expect(await howdah("breaker:decide", "x")).toEqual({
+    expect(await tell("breaker:decide", "x")).toEqual({
       code: 2,
-      output: "Which circuit breaker? Give its id.\n",
+      output: "Which circuit breaker? Give its id.",
     });
+  });
+
+  it("and a decision that are over are CONFLICT, which is not NOT_FOUND", async () => {
+    const { owner } = api.database;
+    const { rows } = await owner.query(
+      `with pause as (
+         insert into app_public.push_pauses (error_code, paused_until, ended_at)
+         values ('QUOTA_EXCEEDED', now(), now()) returning id
+       ), breaker as (
+         insert into app_public.circuit_breakers (device_type, decision, decided_at)
+         values ('web', 'retry', now()) returning id
+       )
+       select pause.id as pause, breaker.id as breaker from pause, breaker`,
+    );
+    const { pause, breaker } = rows[0];
+    for (const [mutation, code, says] of [
+      [`liftPushPause(input: {id: ${pause}})`, "CONFLICT", /over already/],
+      [`liftPushPause(input: {id: 99999})`, "NOT_FOUND", /no such pause/],
+      [
+        `decideCircuitBreaker(input: {id: ${breaker}, decision: "tombstone"})`,
+        "CONFLICT",
+        /decided already: retry, at .* UTC/,
+      ],
+      [
+        `decideCircuitBreaker(input: {id: 99999, decision: "retry"})`,
+        "NOT_FOUND",
+        /no such circuit breaker/,
+      ],
+    ] as const) {
+      const { errors } = await api.graphql(`mutation { ${mutation} { clientMutationId } }`, {
+        token: operator.token,
+      });
+      expect(errors[0]).toMatchObject({
+        message: expect.stringMatching(says),
+        extensions: { code },
+      });
+    }
   });
 
   it("is nobody's to see or lift but an operator's", async () => {

@@ -10,23 +10,29 @@ beforeAll(async () => {
 afterAll(() => database.drop());
 
 interface Batch {
+  user: number;
   notificationId: number;
   deliveryIds: number[];
   /** What became of these deliveries of it. */
-  record(ids: number[], status: string): Promise<{ recorded: number; alert: string | null }>;
+  record(
+    ids: number[],
+    status: string,
+    more?: Record<string, unknown>,
+  ): Promise<{ recorded: number; alert: string | null }>;
   /** Ids of what is left of it; undefined once it is gone. */
   left(): Promise<number[] | undefined>;
   /** How many deliveries have which status. */
   statuses(): Promise<Record<string, number>>;
 }
 
-/** A batch of so many deliveries to one user, claimed. */
-async function claimedBatch(size: number): Promise<Batch> {
+/** A batch of so many deliveries to one user, claimed: to a new one, unless their devices are there already. */
+async function claimedBatch(size: number, known?: number): Promise<Batch> {
   const { owner } = database;
-  const user = await createUser(database);
+  const user = known ?? (await createUser(database));
   await owner.query(
     `insert into app_public.device_tokens (user_id, token, device_type)
-     select $1::int, 'batch-' || $1::int || '-' || n, 'web' from generate_series(1, $2) n`,
+     select $1::int, 'batch-' || $1::int || '-' || n, 'web' from generate_series(1, $2) n
+     on conflict do nothing`,
     [user, size],
   );
   const notified = await owner.query("select id from app_private.notify($1, 'e', 'm')", [[user]]);
@@ -42,10 +48,11 @@ async function claimedBatch(size: number): Promise<Batch> {
     worker,
   ]);
   return {
+    user,
     notificationId,
     deliveryIds: rows[0].delivery_ids.map(Number),
-    async record(ids, status) {
-      const outcomes = ids.map((id) => ({ id, status, retry_after: 60 }));
+    async record(ids, status, more = {}) {
+      const outcomes = ids.map((id) => ({ id, status, retry_after: 60, ...more }));
       const { rows: recorded } = await owner.query(
         "select * from app_private.record_batch($1, $2, $3, $4)",
         [rows[0].id, worker, claimed.rows[0].fence, JSON.stringify(outcomes)],
@@ -160,6 +167,73 @@ describe("a notification that is canceled", () => {
       [batch.notificationId],
     );
     expect(await cancel(batch.notificationId)).toEqual({ status: "canceled", sent_status: true });
+  });
+});
+
+describe("a platform's refusal of FCM's credentials", () => {
+  const REFUSED = { error_code: "THIRD_PARTY_AUTH_ERROR", pause: "platform" };
+  const openPauses = async () =>
+    (
+      await database.owner.query(
+        "select device_type, error_code, occurrences from app_public.push_pauses where ended_at is null",
+      )
+    ).rows;
+  const endPauses = () => database.owner.query("delete from app_public.push_pauses");
+  const waiting = async (user: number) =>
+    (
+      await database.owner.query(
+        "select from app_public.device_tokens where user_id = $1 and paused_until > now()",
+        [user],
+      )
+    ).rowCount;
+
+  it("pauses the platform where nothing was accepted; the same device does so once, and waits alone then", async () => {
+    const first = await claimedBatch(1);
+    expect(await first.record(first.deliveryIds, "retrying", REFUSED)).toEqual({
+      recorded: 1,
+      alert: "THIRD_PARTY_AUTH_ERROR",
+    });
+    expect(await openPauses()).toMatchObject([
+      { device_type: "web", error_code: "THIRD_PARTY_AUTH_ERROR" },
+    ]);
+    // Who lifts the pause has it sent at once.
+    expect(await waiting(first.user)).toBe(0);
+    await endPauses();
+    const again = await claimedBatch(1, first.user);
+    expect(await again.record(again.deliveryIds, "retrying", REFUSED)).toEqual({
+      recorded: 1,
+      alert: "devices: THIRD_PARTY_AUTH_ERROR",
+    });
+    expect(await openPauses()).toEqual([]);
+    expect(await waiting(first.user)).toBe(1);
+    // Another device shows that it is the platform.
+    const other = await claimedBatch(1);
+    await other.record(other.deliveryIds, "retrying", REFUSED);
+    expect(await openPauses()).toHaveLength(1);
+    await endPauses();
+  });
+
+  it("makes those devices wait alone where others of the batch were accepted", async () => {
+    const batch = await claimedBatch(4);
+    const [refused, ...good] = batch.deliveryIds as [number, ...number[]];
+    const { owner } = database;
+    const { rows } = await owner.query(
+      `select id, fence, worker_id from app_private.delivery_batches where notification_id = $1`,
+      [batch.notificationId],
+    );
+    const outcomes = [
+      { id: refused, status: "retrying", retry_after: 60, ...REFUSED },
+      ...good.map((id) => ({ id, status: "accepted" })),
+    ];
+    const recorded = await owner.query("select * from app_private.record_batch($1, $2, $3, $4)", [
+      rows[0].id,
+      rows[0].worker_id,
+      rows[0].fence,
+      JSON.stringify(outcomes),
+    ]);
+    expect(recorded.rows).toEqual([{ recorded: 4, alert: "devices: THIRD_PARTY_AUTH_ERROR" }]);
+    expect(await openPauses()).toEqual([]);
+    expect(await waiting(batch.user)).toBe(1);
   });
 });
 

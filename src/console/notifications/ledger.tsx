@@ -102,8 +102,8 @@ function Cells({ delivery }: { delivery: Delivery | undefined }) {
       </span>
     );
   }
-  const { user, userId, deviceType, deviceTokenId, status, errorCode, messageId, attempts } =
-    delivery;
+  const { user, userId, deviceType, deviceTokenId, status, messageId, attempts } = delivery;
+  const answer = [delivery.errorCode, delivery.errorMessage].filter(Boolean).join(": ");
   const name = user ? [user.firstName, user.lastName].filter(Boolean).join(" ") : "";
   return (
     <>
@@ -119,8 +119,8 @@ function Cells({ delivery }: { delivery: Delivery | undefined }) {
         <Status of={status} />
         {attempts > 1 && <span className="sub-inline"> {attempts} attempts</span>}
       </span>
-      <span role="cell" className="answer" title={errorCode ?? messageId ?? undefined}>
-        {errorCode ?? messageId?.split("/").at(-1) ?? <span className="muted">–</span>}
+      <span role="cell" className="answer" title={answer || messageId || undefined}>
+        {answer || messageId?.split("/").at(-1) || <span className="muted">–</span>}
       </span>
       <span role="cell">
         <When

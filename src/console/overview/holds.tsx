@@ -34,7 +34,8 @@ export function Holds({ data, onChanged }: { data: OverviewQuery; onChanged: () 
                 <strong>
                   Sending{pause.deviceType ? ` to ${platform(pause.deviceType)}` : ""} is paused
                 </strong>{" "}
-                until <When at={pause.pausedUntil} absolute />: FCM answered{" "}
+                until <When at={pause.pausedUntil} absolute />:{" "}
+                {pause.errorCode.startsWith("OPERATOR") ? "an operator says so" : "FCM answered"}{" "}
                 <code>{pause.errorCode}</code> ({counted(pause.occurrences, "time")} in a row).
               </p>
               <Confirm

@@ -44,7 +44,7 @@ function Sentence(ids: { notificationId: number; userId: number }) {
 /** The server says times in UTC; here they stand in the zone of who looks. */
 function withTimes(sentence: string): ReactNode[] {
   return sentence
-    .split(/(\d{4}-\d\d-\d\d \d\d:\d\d UTC)/)
+    .split(/(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)/)
     .map((part, index) =>
       index % 2 === 0 ? (
         part
