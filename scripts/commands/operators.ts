@@ -18,7 +18,7 @@ export const operatorGrant: Command = {
       json: { userId: id, isOperator: true, emailVerified: !unproven },
       text: [`User ${id} is an operator.`],
       ...(unproven
-        ? { warning: "Nobody has proven this address: make sure that it is them." }
+        ? { warning: "Nobody has verified this address: make sure that it is them." }
         : {}),
     };
   },

@@ -77,7 +77,7 @@ export const CredentialsPlugin = extendSchema((build) => {
         requestPasswordReset(input: RequestPasswordResetInput!): RequestPasswordResetPayload
         """A new password by the link that was sent; all sessions end, and nobody is logged in."""
         resetPassword(input: ResetPasswordInput!): ResetPasswordPayload
-        """Proves a phone number with the code that was sent there. user is null for who is not logged in."""
+        """Verifies a phone number with the code that was sent there. user is null for who is not logged in."""
         verifyPhone(input: VerifyPhoneInput!): VerifyPhonePayload
         """Closes the account for good: sessions, devices, identities, items and inbox go, the address is free."""
         deleteAccount(input: DeleteAccountInput!): DeleteAccountPayload

@@ -24,7 +24,7 @@ export function verificationMail({ firstName, publicUrl, token }: Link): Letter 
 /** The link leads to a page of the app, which calls `resetPassword` with the token. */
 export function passwordResetMail({ firstName, publicUrl, token }: Link): Letter {
   return letter("Reset your password", firstName, [
-    "You can set a new password within 30 minutes:",
+    `You can set a new password for your account at ${new URL(publicUrl).host} within 30 minutes:`,
     { link: resetLink(publicUrl, token), label: "Set a new password" },
     "If you did not ask for this, there is nothing to do: your password stays as it is.",
   ]);

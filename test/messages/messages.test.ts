@@ -108,6 +108,12 @@ describe("the words of a mail", () => {
     },
   );
 
+  it("of a reset say where the account is", () => {
+    const { text } = passwordResetMail({ firstName: "Ann", ...LINK });
+    expect(text).toContain("for your account at app.example.com within 30 minutes");
+    expect(text).toContain("\n\nhttps://app.example.com/reset-password?token=t\n\n");
+  });
+
   it("call for a reset where somebody got in, and not where a stranger only tried to sign up", () => {
     expect(noticeMail("password_changed", "Ann").text).toContain("reset your password at once");
     const { text } = noticeMail("sign_up_with_your_address", "Ann");
