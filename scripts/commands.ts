@@ -3,7 +3,7 @@ import { credentialsRotate } from "./commands/credentials-rotate.ts";
 import { deliveries } from "./commands/deliveries.ts";
 import { importFastapi } from "./commands/import-fastapi.ts";
 import { jobs, retry } from "./commands/jobs.ts";
-import { notify } from "./commands/notify.ts";
+import { cancel, notify } from "./commands/notify.ts";
 import { operatorGrant, operatorRevoke } from "./commands/operators.ts";
 import { breakerDecide, pause, pauseLift, pauses } from "./commands/pauses.ts";
 import { sessionRevoke, userDisable, userEnable, userShow } from "./commands/users.ts";
@@ -12,6 +12,7 @@ import { sessionRevoke, userDisable, userEnable, userShow } from "./commands/use
 export const COMMANDS: Readonly<Record<string, Command>> = {
   deliveries,
   notify,
+  cancel,
   pauses,
   pause,
   "pause:lift": pauseLift,

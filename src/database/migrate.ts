@@ -69,9 +69,17 @@ export async function migrateSettings(
   };
 }
 
+interface LogMeta {
+  error?: unknown;
+  /** Of a job that failed. */
+  failure?: unknown;
+}
+
 /** What Graphile's tools log, written to ours; their chatter is of interest only when debugging. */
 export function graphileLog(logger: Logger) {
-  return (scope: object) => (level: string, message: string, meta?: { error?: unknown }) => {
+  return (scope: object) => (level: string, message: string, meta?: LogMeta) => {
+    // The end of a job has a line of ours (src/metrics/worker-metrics.ts).
+    if (meta?.failure === true) return;
     const method = level === "error" ? "error" : level === "warning" ? "warn" : "debug";
     logger[method]({ ...scope, error: meta?.error }, message);
   };

@@ -16,6 +16,7 @@ import { NamingPlugin } from "./naming-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
 import { PushActivityPlugin } from "./push-activity-plugin.ts";
+import { QuietHoursPlugin } from "./quiet-hours-plugin.ts";
 import { SendNotificationPlugin } from "./send-notification-plugin.ts";
 import { SignInPlugin } from "./sign-in-plugin.ts";
 import { UpdateMePlugin } from "./update-me-plugin.ts";
@@ -37,6 +38,7 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
     AccountsPlugin,
     CredentialsPlugin,
     SignInPlugin,
+    QuietHoursPlugin,
     SendNotificationPlugin,
     UpdateMePlugin,
     InboxPlugin,

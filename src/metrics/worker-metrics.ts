@@ -50,7 +50,8 @@ export function watchJobs(registry: Registry, events: EventEmitter, logger: Logg
       duration: Math.round(duration * 10) / 10,
     };
     if (outcome === "done") logger.info(line, "job");
-    else logger.warn({ ...line, error }, outcome === "failed" ? "job failed" : "job given up");
+    else if (outcome === "failed") logger.warn({ ...line, error }, "job failed");
+    else logger.error({ ...line, error }, "job given up");
   };
   events.on("job:success", ({ job }: { job: Job }) => end(job, "done"));
   events.on("job:error", ({ job, error }: { job: Job; error: unknown }) => {

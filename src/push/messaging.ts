@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { ClientRequest } from "node:http";
 import { Agent, type AgentOptions } from "node:https";
 import { connect } from "node:tls";
@@ -103,10 +104,41 @@ function credential(config: MessagingConfig): Credential {
   if (config.kind === "google") {
     return config.serviceAccountPath === undefined
       ? applicationDefault()
-      : cert(config.serviceAccountPath);
+      : serviceAccount(config.serviceAccountPath);
   }
   // An emulator is shown no secret: this token is worth nothing anywhere else.
   return { getAccessToken: async () => ({ access_token: "emulated", expires_in: 3600 }) };
+}
+
+/** What is wrong with the file is said by the setting's name, and without what is in it. */
+function serviceAccount(path: string): Credential {
+  const wrong = (what: string, cause?: unknown) =>
+    new Error(
+      `FIREBASE_SERVICE_ACCOUNT (or GOOGLE_APPLICATION_CREDENTIALS): the file ${what}. It is the JSON that the Firebase console makes under Service accounts.`,
+      { cause },
+    );
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw wrong(`cannot be read (${(error as NodeJS.ErrnoException).code})`, error);
+  }
+  let account: Record<string, unknown>;
+  try {
+    account = JSON.parse(text);
+  } catch {
+    // Its error quotes the text.
+    throw wrong("is not JSON");
+  }
+  const missing = ["project_id", "client_email", "private_key"].filter(
+    (name) => typeof account?.[name] !== "string",
+  );
+  if (missing.length > 0) throw wrong(`has no ${missing.join(", ")}`);
+  try {
+    return cert(path);
+  } catch (error) {
+    throw wrong("has a private_key that is none", error);
+  }
 }
 
 /** Every connection goes to the emulator, whatever host the SDK asked for. */

@@ -273,6 +273,21 @@ describe("the inbox", () => {
     expect(again.data.markNotificationsRead.notifications[0].readAt).toBe(readAt);
   });
 
+  it.each([
+    ["starts", "25:00", "07:00"],
+    ["ends", "22:00", "soon"],
+    ["ends", "22:00", "07:60"],
+  ])("setQuietHours names %s where it is no time of day", async (field, starts, ends) => {
+    const { errors } = await api.graphql(
+      "mutation ($starts: Time, $ends: Time) { setQuietHours(input: {starts: $starts, ends: $ends}) { clientMutationId } }",
+      { token: ann.token, variables: { starts, ends } },
+    );
+    expect(errors[0]).toMatchObject({
+      message: "A time of day is written like 22:00.",
+      extensions: { code: "BAD_USER_INPUT", field },
+    });
+  });
+
   it("acknowledgeDelivery makes an accepted delivery acknowledged, by its recipient alone", async () => {
     const hugo = await api.signUp();
     await register(hugo, "hugo-phone");
@@ -282,6 +297,14 @@ describe("the inbox", () => {
       notificationDelivery { status acknowledgedAt notification { readAt } } } }`;
     const foreign = await api.graphql(acknowledge, { token: ann.token });
     expect(foreign.errors[0]?.extensions.code).toBe("NOT_FOUND");
+    const of = (input: string) =>
+      api.graphql(`mutation { acknowledgeDelivery(input: {${input}}) { clientMutationId } }`, {
+        token: ann.token,
+      });
+    expect((await of("")).errors[0]).toMatchObject({
+      message: "Which message? Give its messageId.",
+      extensions: { code: "BAD_USER_INPUT", field: "messageId" },
+    });
     const own = await api.graphql(acknowledge, { token: hugo.token });
     expect(own.data.acknowledgeDelivery.notificationDelivery).toMatchObject({
       status: "ACKNOWLEDGED",

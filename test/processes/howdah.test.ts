@@ -20,7 +20,7 @@ describe("the operator's tool", () => {
     expect(overview.code).toBe(0);
     const names = [...overview.output.matchAll(/^ {2}([a-z:]+) {2,}\S/gm)].map(([, name]) => name);
     expect(names).toEqual(expect.arrayContaining(["deliveries", "jobs", "user:disable"]));
-    expect(names).toHaveLength(21);
+    expect(names).toHaveLength(22);
     expect(await howdah(url)).toEqual(overview);
     for (const name of names) {
       const help = await howdah(url, name as string, "--help");
@@ -47,6 +47,20 @@ describe("the operator's tool", () => {
     [["user:show"], /^Which user\?/],
     [["notify", "--event", "e", "--message", "m"], /^Whom\?/],
     [["notify", "--user", "1", "--message", "m"], /^Which event\?/],
+    [["notify", "--user", "1", "--event", "e"], /^Which message\?/],
+    [
+      ["notify", "--user", "1", "--event", "e", "--message", "m", "--data", "x"],
+      /^Which data\? --data KEY=TEXT\.$/,
+    ],
+    [
+      ["notify", "--user", "1", "--event", "e", "--message", "m", "--send-at", "tomorrow"],
+      /^When\? --send-at is written like 2027-01-01T09:00:00Z\.$/,
+    ],
+    [
+      ["notify", "--user", "1", "--event", "e", "--message", "m", "--priority", "loud"],
+      /^Which priority\? --priority high or normal\.$/,
+    ],
+    [["cancel"], /^Which notification\?/],
   ])("%j is no valid call: exit 2, and one line says why", async (args, says) => {
     expect(await howdah(url, ...args)).toEqual({ code: 2, output: expect.stringMatching(says) });
   });
@@ -132,7 +146,7 @@ describe("notify", () => {
     const call = ["notify", "--user", user, "--event", "order.shipped", "--message", "Hello"];
     expect(await howdah(url, ...call, "--dry-run")).toEqual({
       code: 0,
-      output: "It would reach 1 users on 0 devices. Nothing was sent.",
+      output: "It would reach 1 user on 0 devices. Nothing was sent.",
     });
     expect(await one("select count(*)::int as n from app_public.notifications")).toEqual({ n: 0 });
     const { id } = await howdahJson<{ id: number }>(url, ...call, "--title", "T");
@@ -145,6 +159,37 @@ describe("notify", () => {
     expect(
       await howdah(url, "notify", "--user", "99999", "--event", "e", "--message", "m"),
     ).toEqual({ code: 1, output: "There is no user 99999." });
+  });
+
+  it("takes all that the API takes, and what it sends can be canceled", async () => {
+    const user = String(await createUser(database));
+    const call = ["notify", "--user", user, "--event", "order.shipped", "--message", "Hello"];
+    const later = new Date(Date.now() + 86_400_000).toISOString();
+    const { id } = await howdahJson<{ id: number }>(
+      url,
+      ...[...call, "--data", "order=7", "--data", "note=a=b", "--send-at", later],
+      ...["--priority", "normal", "--delivery", "at_most_once", "--collapse-key", "k"],
+      ...["--badge", "--unread-seconds", "60"],
+    );
+    const asked = "select * from app_public.notifications where id = $1";
+    expect(await one(asked, [id])).toMatchObject({
+      data: { order: "7", note: "a=b" },
+      send_at: new Date(later),
+      priority: "normal",
+      delivery: "at_most_once",
+      collapse_key: "k",
+      has_badge: true,
+      is_silent: false,
+      unread_seconds: 60,
+    });
+    expect(await howdah(url, "cancel", String(id))).toEqual({
+      code: 0,
+      output: `Notification ${id} is canceled.`,
+    });
+    expect(await one(asked, [id])).toMatchObject({ status: "canceled" });
+    expect((await howdah(url, "cancel", String(id))).code).toBe(1);
+    const silent = ["notify", "--user", user, "--event", "e", "--silent"];
+    expect((await howdah(url, ...silent, "--data", "sync=1")).code).toBe(0);
   });
 
   it("is told in a sentence what is wrong, and which audience fails and how", async () => {

@@ -83,6 +83,7 @@ describe("a fault rule", () => {
     const { status, body } = await call("POST", "/faults", rule);
     expect(status).toBe(400);
     expect(body.error.message).toContain(reason);
+    expect(body.error.message).not.toMatch(/✖|→|\n/);
     expect(used.emulator.faults.list()).toEqual([]);
   });
 

@@ -1,6 +1,9 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Respond } from "../../src/push/emulator/faults.ts";
-import { sendMessage } from "../../src/push/messaging.ts";
+import { createMessaging, sendMessage } from "../../src/push/messaging.ts";
 import { outcomeOf } from "../../src/push/outcome.ts";
 import { useEmulator } from "../support/emulator.ts";
 
@@ -126,5 +129,30 @@ describe("the outcome of a delivery", () => {
       throw new TypeError("no such thing");
     });
     expect(outcomeOf(answered, 1)).toMatchObject({ status: "failed", error_code: "TypeError" });
+  });
+});
+
+describe("a service account", () => {
+  it.each([
+    ["that is not there", undefined, /the file cannot be read \(ENOENT\)/],
+    ["that is not JSON", "-----BEGIN SECRET", /the file is not JSON/],
+    ["that lacks something", '{"project_id": "p"}', /the file has no client_email, private_key\./],
+    [
+      "whose key is none",
+      '{"project_id": "p", "client_email": "a@b", "private_key": "SECRET"}',
+      /the file has a private_key that is none/,
+    ],
+  ])("%s is told by the name of its setting, without what is in it", async (_what, text, says) => {
+    const folder = await mkdtemp(join(tmpdir(), "howdah-account-"));
+    const path = join(folder, "account.json");
+    if (text !== undefined) await writeFile(path, text);
+    try {
+      const start = () => createMessaging({ kind: "google", serviceAccountPath: path });
+      expect(start).toThrow(says);
+      expect(start).toThrow(/^FIREBASE_SERVICE_ACCOUNT \(or GOOGLE_APPLICATION_CREDENTIALS\)/);
+      expect(start).not.toThrow(/SECRET/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });

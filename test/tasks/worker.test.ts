@@ -1,6 +1,7 @@
 import pg from "pg";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { usePushes } from "../support/pushes.ts";
+import { searchedLogger } from "../support/secrets.ts";
 import { until } from "../support/until.ts";
 
 const used = usePushes();
@@ -15,7 +16,11 @@ describe("the worker", () => {
     expect((await fetch(`${used.worker.opsUrl}/live`)).status).toBe(200);
   });
 
-  it("a job with a wrong payload fails with what is wrong, and the others go on", async () => {
+  it("a job with a wrong payload fails with what is wrong, in one line of the log, and the others go on", async () => {
+    const [errors, warnings] = [
+      vi.spyOn(searchedLogger, "error"),
+      vi.spyOn(searchedLogger, "warn"),
+    ];
     await used.database.owner.query(
       "select graphile_worker.add_job('fan_out_notification', '{\"notificationId\": \"x\"}', max_attempts := 1)",
     );
@@ -27,6 +32,13 @@ describe("the worker", () => {
       ({ rowCount }) => rowCount === 1,
     );
     expect(rows[0].last_error).toContain("notificationId");
+    await until(
+      async () => errors.mock.calls.length,
+      (lines) => lines > 0,
+    );
+    expect([...errors.mock.calls, ...warnings.mock.calls]).toEqual([
+      [expect.objectContaining({ task: "fan_out_notification", attempt: 1 }), "job given up"],
+    ]);
     const { id } = await used.pushes.userWithDevices("phone");
     expect((await used.pushes.settled(await used.pushes.notify([id]))).status).toBe("sent");
   });

@@ -183,8 +183,13 @@ function parse<T extends z.ZodType>(schema: T, body: string): z.infer<T> {
     throw new Misuse(400, `The body is no JSON: ${(error as Error).message}.`);
   }
   const parsed = schema.safeParse(json);
-  if (!parsed.success) throw new Misuse(400, z.prettifyError(parsed.error));
+  if (!parsed.success) throw new Misuse(400, parsed.error.issues.map(inWords).join(" "));
   return parsed.data;
+}
+
+function inWords({ path, message }: z.core.$ZodIssue): string {
+  const what = path.length > 0 ? `"${path.join(".")}"` : "The body";
+  return `${what} is not as it should be: ${message.charAt(0).toLowerCase()}${message.slice(1)}.`;
 }
 
 function forgetPhones({ phones, topics, sends, arrivals }: Emulated): void {
