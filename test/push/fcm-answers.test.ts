@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { usePushes } from "../support/pushes.ts";
+import { searchedLogger } from "../support/secrets.ts";
 import { until } from "../support/until.ts";
 
 // Each row of docs/push.md's table, through the unmodified firebase-admin.
@@ -126,6 +127,7 @@ describe("FCM's answer", () => {
 
   it("403 SENDER_ID_MISMATCH of several users stops this project's sending; of one their devices wait alone", async () => {
     // A registration of another project, which anybody can send us.
+    const [warned, alarmed] = [vi.spyOn(searchedLogger, "warn"), vi.spyOn(searchedLogger, "error")];
     const { notificationId, id: user, ...foreign } = await answered("mismatch");
     expect(foreign).toMatchObject({
       status: "retrying",
@@ -147,6 +149,24 @@ describe("FCM's answer", () => {
       ({ deliveries }) => deliveries.filter(({ status }) => status === "retrying").length === 2,
     );
     expect(await pauses()).toMatchObject([{ device_type: null, error_code: "SENDER_ID_MISMATCH" }]);
+    // Nobody can wake an operator by a registration of theirs.
+    await until(
+      async () => alarmed.mock.calls.length,
+      (alarms) => alarms > 0,
+    );
+    expect(warned.mock.calls).toEqual([
+      [
+        expect.objectContaining({ alert: "devices: SENDER_ID_MISMATCH" }),
+        "FCM refuses some devices: they wait",
+      ],
+    ]);
+    expect(alarmed.mock.calls).toEqual([
+      [
+        expect.objectContaining({ alert: "SENDER_ID_MISMATCH", said: expect.any(String) }),
+        "FCM refuses: sending is paused",
+      ],
+    ]);
+    vi.restoreAllMocks();
   });
 
   it("401 THIRD_PARTY_AUTH_ERROR pauses that platform and keeps its addresses", async () => {
