@@ -1,5 +1,5 @@
 --! Previous: sha1:e89ffcac4a47c5367080fa703fe483fc6c040aa9
---! Hash: sha1:e28f0e4f2d90facb0182d38b35c4a0bd8ad681c6
+--! Hash: sha1:fc9b387f6f9f2716ac2bd96f804f10436c0624b6
 --! Message: push in words
 
 -- What operators and senders are told: one answer to "why was it not delivered?" for API, console and tool, what FCM
@@ -283,14 +283,14 @@ language sql immutable parallel safe
 as $$
   select case
     when error_code = 'THIRD_PARTY_AUTH_ERROR'
-      then 'the platform refuses FCM''s credentials; mend the APNs key (iOS) or the Web Push certificate (web) in the Firebase console, Cloud Messaging'
+      then 'the platform refuses FCM''s credentials, so the APNs key (iOS) or the Web Push certificate (web) has to be mended in the Firebase console, Cloud Messaging'
     when error_code = 'SENDER_ID_MISMATCH'
-      then 'the token belongs to another Firebase project; mend the configuration of the app, or of FIREBASE_SERVICE_ACCOUNT'
+      then 'the token belongs to another Firebase project, so the configuration of the app has to be mended, or FIREBASE_SERVICE_ACCOUNT'
     when error_code in ('PERMISSION_DENIED', 'UNAUTHENTICATED', 'NOT_FOUND', 'app/invalid-credential')
-      then 'FCM refuses our credentials or our project; mend FIREBASE_SERVICE_ACCOUNT'
-    when error_code in ('QUOTA_EXCEEDED', 'RESOURCE_EXHAUSTED') then 'FCM wants fewer messages; it goes on by itself'
+      then 'FCM refuses our credentials or our project, so FIREBASE_SERVICE_ACCOUNT has to be mended'
+    when error_code in ('QUOTA_EXCEEDED', 'RESOURCE_EXHAUSTED') then 'FCM wants fewer messages, and it goes on by itself'
     when error_code in ('INTERNAL', 'UNAVAILABLE') or error_code like 'HTTP\_5%'
-      then 'FCM is out of order; it goes on by itself'
+      then 'FCM is out of order, and it goes on by itself'
   end;
 $$;
 comment on function app_private.push_error_advice(text) is
@@ -360,8 +360,8 @@ begin
         end
         || case
           when v_pause.id is null then ''
-          when is_for_operator then format('; pushes were paused (%s, pause %s)', v_pause.error_code, v_pause.id)
-          else '; pushes were paused'
+          when is_for_operator then format(', while pushes were paused (%s, pause %s)', v_pause.error_code, v_pause.id)
+          else ', while pushes were paused'
         end;
       return;
     when 'skipped' then
@@ -1030,7 +1030,9 @@ begin
   if exists (select from app_public.notification_events)
     and not exists (select from app_public.notification_events e where e.event = notify.event)
   then
-    perform app_private.refuse_notification('event', 'There is no such event.');
+    perform app_private.refuse_notification(
+      'event', format('There is no event "%s" in notification_events.', left(notify.event, 100))
+    );
   end if;
   perform app_private.check_times(
     v_users, notify.send_at, notify.send_at_local, notify.expires_at, v_begins_at

@@ -226,7 +226,7 @@ const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number
     ],
     [
       "expired",
-      /when it expired at .* UTC; pushes were paused \(THIRD_PARTY_AUTH_ERROR, pause \d+\)\.$/,
+      /when it expired at .* UTC, while pushes were paused \(THIRD_PARTY_AUTH_ERROR, pause \d+\)\.$/,
       async () => {
         const found = await sent({ more: ", expires_at => now() + interval '1 second'" });
         await set(found.id, "status = 'expired'");
@@ -365,12 +365,12 @@ const CASES: [reason: string, says: RegExp, happen: () => Promise<{ user: number
     ],
     [
       "other_project",
-      /waits until .* UTC: FCM answered SENDER_ID_MISMATCH, the token belongs to another Firebase project; mend the configuration of the app/,
+      /waits until .* UTC: FCM answered SENDER_ID_MISMATCH, the token belongs to another Firebase project, so the configuration of the app has to be mended/,
       () => devicePaused("SENDER_ID_MISMATCH"),
     ],
     [
       "device_refused",
-      /waits until .* UTC: FCM answered THIRD_PARTY_AUTH_ERROR, the platform refuses FCM's credentials; mend the APNs key/,
+      /waits until .* UTC: FCM answered THIRD_PARTY_AUTH_ERROR, the platform refuses FCM's credentials, so the APNs key/,
       () => devicePaused("THIRD_PARTY_AUTH_ERROR"),
     ],
     [

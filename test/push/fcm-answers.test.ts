@@ -136,7 +136,7 @@ describe("FCM's answer", () => {
     });
     expect(await why(notificationId, user)).toEqual({
       reason: "other_project",
-      sentence: expect.stringMatching(/the token belongs to another Firebase project; mend/),
+      sentence: expect.stringMatching(/the token belongs to another Firebase project, so/),
     });
     expect(await pauses()).toEqual([]);
     const [one, two] = [
