@@ -6,6 +6,8 @@ export const MAX_ANSWER = 10_000_000;
 export const LARGE_ANSWER = 64_000;
 /** What may wait in this process for readers, bytes. */
 export const MAX_UNSENT = 256_000_000;
+/** The same of the WebSockets of one user or address. */
+export const MAX_UNSENT_OF_ONE = 32_000_000;
 
 /** About how long a value is as JSON, characters; it stops to count beyond `most`. */
 export function jsonLength(value: unknown, most = MAX_ANSWER): number {

@@ -143,6 +143,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
         headersTimeout: REQUEST_TIMEOUT,
         // How often Node looks, milliseconds: with its 30 s the two above would be up to 40.
         connectionsCheckingInterval: 1000,
+        // Any other protocol is not spoken here, and whoever offers it gets an answer in this one (RFC 9110, 7.8).
+        shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
       },
       app,
     );

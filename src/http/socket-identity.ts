@@ -1,5 +1,5 @@
-import type { Extra } from "graphql-ws/use/ws";
 import type { Pool } from "pg";
+import type { WebSocket } from "ws";
 import type { Identity } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
 import { ApiError } from "../errors.ts";
@@ -32,7 +32,7 @@ export function authorizationOf(params: Record<string, unknown> | undefined): st
  * 4403 where the token or its session is no good; 1013, try again later, where nobody could tell: a client
  * must not take that for a log-out.
  */
-export function refuseSocket(socket: Extra["socket"], error: unknown): void {
+export function refuseSocket(socket: WebSocket, error: unknown): void {
   if (error instanceof ApiError && error.code === "UNAUTHENTICATED") {
     socket.close(4403, error.message);
   } else if ((error as { code?: unknown } | undefined)?.code === "HWREV") {
@@ -44,7 +44,7 @@ export function refuseSocket(socket: Extra["socket"], error: unknown): void {
 
 /** A socket ends with its token and with its session, whichever is first. */
 export function closeWithSession(
-  socket: Extra["socket"],
+  socket: WebSocket,
   { sessionId, expiresAt, settings }: Identity,
   { liveEvents, pool }: { liveEvents: LiveEvents; pool: Pool },
 ): void {

@@ -1,9 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay, setImmediate } from "node:timers/promises";
-import type { Context, ExecutionResult, OperationResult } from "graphql-ws";
-import { type Extra, useServer } from "graphql-ws/use/ws";
-import pLimit, { type LimitFunction } from "p-limit";
+import { type Context, type ExecutionResult, makeServer, type OperationResult } from "graphql-ws";
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import { type GrafservBase, makeGraphQLWSConfig } from "postgraphile/grafserv";
@@ -16,9 +14,18 @@ import type { Demand } from "../graphql/demand.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
-import { answerTooLarge, jsonLength, LARGE_ANSWER, MAX_ANSWER, MAX_UNSENT } from "./answer-size.ts";
+import {
+  answerTooLarge,
+  jsonLength,
+  LARGE_ANSWER,
+  MAX_ANSWER,
+  MAX_UNSENT,
+  MAX_UNSENT_OF_ONE,
+} from "./answer-size.ts";
 import { clientAddress } from "./client-address.ts";
 import { authorizationOf, closeWithSession, refuseSocket } from "./socket-identity.ts";
+import { createTurns } from "./turns.ts";
+import { type Connection, openConnection } from "./web-socket-connection.ts";
 import { logOperations } from "./web-socket-log.ts";
 
 type GrafastArgs = ExecutionArgs & {
@@ -54,10 +61,10 @@ export interface WebSockets {
 const MAX_SOCKETS = 100;
 /** Operations that are under way on one socket. */
 const MAX_OPERATIONS = 100;
-/** Queries and mutations of one socket that are executed at once; the others wait for their turn. */
-const MAX_EXECUTIONS = 5;
 
 /** How long a client may take to close its half of a socket that this process has closed, milliseconds. */
+const CLOSE_TIMEOUT = 2000;
+/** The same where this process stops. */
 const GOODBYE = 1000;
 
 /**
@@ -65,99 +72,94 @@ const GOODBYE = 1000;
  * connectionParams; a bad one, or one of a session that has ended, closes with 4403.
  */
 export function serveWebSockets(options: WebSocketOptions): WebSockets {
-  const { server, grafserv, accessTokens, pool, allowedOrigins } = options;
+  const { server, grafserv, accessTokens, pool, allowedOrigins, logger } = options;
   const webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_REQUEST_LENGTH,
+    // The types of ws do not have it yet.
+    ...{ closeTimeout: CLOSE_TIMEOUT },
     handleProtocols: (protocols) =>
       protocols.has("graphql-transport-ws") ? "graphql-transport-ws" : false,
   });
   const config = logOperations(makeGraphQLWSConfig(grafserv), options);
   const maxSockets = Math.ceil(MAX_SOCKETS * options.rateLimitFactor);
   const socketsOf = new Map<string, number>();
+  const connections = new Map<WebSocket, Connection>();
   const contexts = new Set<Context>();
-  const turns = new WeakMap<WebSocket, LimitFunction>();
-  const executing = new WeakMap<WebSocket, Set<Promise<unknown>>>();
   let closing = false;
-  let turn = Promise.resolve();
   /** One operation is planned in each turn of the event loop. */
-  function nextTurn(): Promise<void> {
-    turn = turn.then(() => setImmediate());
-    return turn;
-  }
-  const graphql = useServer(
-    {
-      ...config,
-      async onSubscribe(context, id, payload) {
-        if (Object.keys(context.subscriptions).length > MAX_OPERATIONS) {
-          return [tooMany(`${MAX_OPERATIONS} operations at once are allowed on a connection.`)];
-        }
-        // Many may have come at once: requests over HTTP go in between.
-        await nextTurn();
-        return config.onSubscribe?.(context, id, payload);
-      },
-      execute(args) {
-        const { socket } = (args as GrafastArgs).requestContext.ws as { socket: WebSocket };
-        const inTurn = turns.get(socket) ?? pLimit(MAX_EXECUTIONS);
-        turns.set(socket, inTurn);
-        return noted(executing, socket, () =>
-          inTurn(() => {
-            if (socket.readyState !== socket.OPEN) return { errors: [new GraphQLError("Closed.")] };
-            return config.execute?.(args) as Promise<ExecutionResult>;
-          }),
-        );
-      },
-      async subscribe(args) {
-        const results = (await config.subscribe?.({
-          ...args,
-          resolvedPreset: withoutTimeout((args as GrafastArgs).resolvedPreset),
-        } as GrafastArgs)) as Awaited<OperationResult>;
-        const { demand } = args.contextValue as Grafast.Context;
-        return Symbol.asyncIterator in results ? onDemand(results, demand) : results;
-      },
-      async onNext(context, id, payload, args, raw) {
-        const result = (await config.onNext?.(context, id, payload, args, raw)) ?? raw;
-        const { socket } = context.extra;
-        const length = jsonLength(result);
-        if (length > MAX_ANSWER) {
-          const { message, extensions } = answerTooLarge();
-          return { errors: [new GraphQLError(message, { extensions: { ...extensions } })] };
-        }
-        if (length > LARGE_ANSWER && !isReading(socket, length, webSockets.clients)) {
-          socket.close(1013, "This reader is too slow.");
-        }
-        return result;
-      },
-      connectionInitWaitTimeout: 10_000,
-      onConnect: async (context: Context<Record<string, unknown>, Extra>) => {
-        const { connectionParams, extra } = context;
-        contexts.add(context);
-        extra.socket.once("close", () => contexts.delete(context));
-        try {
-          const identity = accessTokens.authenticate(authorizationOf(connectionParams));
-          const owner =
-            identity.userId === undefined
-              ? clientAddress(extra.request, options.trustProxy)
-              : `user ${identity.userId}`;
-          if (!countSocket(socketsOf, owner, extra.socket, maxSockets)) {
-            // 1013, try again later: it is not the token's fault.
-            extra.socket.close(1013, `${maxSockets} connections at once are allowed.`);
-            return true;
-          }
-          // Watched before it is asked about: an end between the two is not missed.
-          closeWithSession(extra.socket, identity, options);
-          if (identity.sessionId !== undefined) await verifySession(pool, identity.settings);
-          return true;
-        } catch (error) {
-          // Whatever the reason, nobody gets in whose token is not known to be good.
-          refuseSocket(extra.socket, error);
-          return true;
-        }
-      },
+  const nextTurn = createTurns();
+  const graphql = makeServer<Record<string, unknown>, Connection>({
+    ...config,
+    async onSubscribe(context, id, payload) {
+      if (Object.keys(context.subscriptions).length > MAX_OPERATIONS) {
+        return [tooMany(`${MAX_OPERATIONS} operations at once are allowed on a connection.`)];
+      }
+      const { socket, owner } = context.extra;
+      await nextTurn(owner);
+      if (socket.readyState !== socket.OPEN) {
+        // Nobody is told, and no line is logged.
+        delete context.subscriptions[id];
+        return [closed()];
+      }
+      return config.onSubscribe?.(context, id, payload);
     },
-    webSockets,
-    12_000,
-  );
+    execute(args) {
+      const { socket } = (args as GrafastArgs).requestContext.ws as { socket: WebSocket };
+      const connection = connections.get(socket);
+      if (!connection) return { errors: [closed()] };
+      return noted(connection, async () => {
+        await connection.drained();
+        if (socket.readyState !== socket.OPEN) return { errors: [closed()] };
+        return config.execute?.(args) as Promise<ExecutionResult>;
+      });
+    },
+    async subscribe(args) {
+      const results = (await config.subscribe?.({
+        ...args,
+        resolvedPreset: withoutTimeout((args as GrafastArgs).resolvedPreset),
+      } as GrafastArgs)) as Awaited<OperationResult>;
+      const { demand } = args.contextValue as Grafast.Context;
+      return Symbol.asyncIterator in results ? onDemand(results, demand) : results;
+    },
+    async onNext(context, id, payload, args, raw) {
+      const result = (await config.onNext?.(context, id, payload, args, raw)) ?? raw;
+      const length = jsonLength(result);
+      if (length > MAX_ANSWER) {
+        const { message, extensions } = answerTooLarge();
+        return { errors: [new GraphQLError(message, { extensions: { ...extensions } })] };
+      }
+      const { socket } = context.extra;
+      if (!isReading(context.extra, length, connections.values())) {
+        socket.close(1013, "This reader is too slow.");
+      }
+      return result;
+    },
+    connectionInitWaitTimeout: 10_000,
+    /** What is closed here is refused: acknowledged it would be served until it is gone. */
+    async onConnect(context) {
+      const { connectionParams, extra } = context;
+      const { socket } = extra;
+      contexts.add(context);
+      socket.once("close", () => contexts.delete(context));
+      try {
+        const identity = accessTokens.authenticate(authorizationOf(connectionParams));
+        if (identity.userId !== undefined) extra.owner = `user ${identity.userId}`;
+        if (!countSocket(socketsOf, extra, maxSockets)) {
+          // 1013, try again later: it is not the token's fault.
+          socket.close(1013, `${maxSockets} connections at once are allowed.`);
+          return false;
+        }
+        // Watched before it is asked about: an end between the two is not missed.
+        closeWithSession(socket, identity, options);
+        if (identity.sessionId !== undefined) await verifySession(pool, identity.settings);
+      } catch (error) {
+        // Whatever the reason, nobody gets in whose token is not known to be good.
+        refuseSocket(socket, error);
+      }
+      return socket.readyState === socket.OPEN;
+    },
+  });
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
@@ -169,45 +171,38 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
       return refuse(socket, "403 Forbidden", "ALLOWED_ORIGINS does not have this origin.");
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      webSockets.emit("connection", webSocket, request);
-      // graphql-ws would print what a client did wrong; ws itself has closed with the code for it.
-      webSocket.removeAllListeners("error");
-      webSocket.on("error", () => {});
+      const owner = clientAddress(request, options.trustProxy);
+      const client = { socket: webSocket, request, owner };
+      connections.set(webSocket, openConnection(graphql, client, logger));
+      webSocket.once("close", () => connections.delete(webSocket));
     });
   };
   server.on("upgrade", upgrade);
   return {
-    sockets: () => webSockets.clients.size,
+    sockets: () => connections.size,
     operations: () =>
       [...contexts].reduce((sum, { subscriptions }) => sum + Object.keys(subscriptions).length, 0),
     async close(patience) {
       closing = true;
       const late = delay(Math.max(0, patience), undefined, { ref: false });
-      await Promise.all(
-        [...webSockets.clients].map(async (socket) => {
-          await Promise.race([Promise.allSettled(executing.get(socket) ?? []), late]);
-          // The answer goes out first.
-          await setImmediate();
-          socket.close(1001, "Going away");
-        }),
-      );
-      // Who does not say goodbye is not waited for.
-      const patienceForGoodbyes = delay(GOODBYE, undefined, { ref: false });
-      await Promise.race([graphql.dispose(), patienceForGoodbyes]);
-      for (const socket of webSockets.clients) socket.terminate();
+      const gone = [...connections.values()].map(async ({ socket, running }) => {
+        const goodbye = new Promise((resolve) => socket.once("close", resolve));
+        await Promise.race([Promise.allSettled(running), late]);
+        // The answer goes out first.
+        await setImmediate();
+        socket.close(1001, "Going away");
+        // Who does not say goodbye is not waited for.
+        await Promise.race([goodbye, delay(GOODBYE, undefined, { ref: false })]);
+        socket.terminate();
+      });
+      await Promise.all(gone);
     },
   };
 }
 
-/** Runs it, and keeps it among those of its socket until it has ended. */
-async function noted<T>(
-  executing: WeakMap<WebSocket, Set<Promise<unknown>>>,
-  socket: WebSocket,
-  run: () => Promise<T>,
-): Promise<T> {
-  const running = executing.get(socket) ?? new Set();
-  executing.set(socket, running);
-  const promise = run();
+/** Runs it in its turn, and keeps it among those of its connection until it has ended. */
+async function noted<T>({ inTurn, running }: Connection, run: () => Promise<T>): Promise<T> {
+  const promise = inTurn(run);
   running.add(promise);
   try {
     return await promise;
@@ -216,12 +211,22 @@ async function noted<T>(
   }
 }
 
-/** Whether its answers, and those to all others, are read fast enough for one more of this length. */
-function isReading(socket: WebSocket, length: number, all: Iterable<WebSocket>): boolean {
-  if (socket.bufferedAmount + length > MAX_ANSWER) return false;
-  let unsent = length;
-  for (const { bufferedAmount } of all) unsent += bufferedAmount;
-  return unsent <= MAX_UNSENT;
+/** Whether its answers, those to its owner and those to all are read fast enough for one more of this length. */
+function isReading(
+  { socket, owner }: Connection,
+  length: number,
+  all: Iterable<Connection>,
+): boolean {
+  const unsent = socket.bufferedAmount + length;
+  if (unsent <= LARGE_ANSWER) return true;
+  if (unsent > MAX_ANSWER) return false;
+  let [ofOne, ofAll] = [length, length];
+  for (const other of all) {
+    const { bufferedAmount } = other.socket;
+    ofAll += bufferedAmount;
+    if (other.owner === owner) ofOne += bufferedAmount;
+  }
+  return ofOne <= MAX_UNSENT_OF_ONE && ofAll <= MAX_UNSENT;
 }
 
 /**
@@ -261,8 +266,7 @@ function onDemand<T>(results: AsyncIterable<T>, demand: Demand): AsyncIterableIt
 /** Whether there may be one more. */
 function countSocket(
   socketsOf: Map<string, number>,
-  owner: string,
-  socket: Extra["socket"],
+  { owner, socket }: Connection,
   most: number,
 ): boolean {
   const count = socketsOf.get(owner) ?? 0;
@@ -274,6 +278,11 @@ function countSocket(
     else socketsOf.set(owner, left);
   });
   return true;
+}
+
+/** For graphql-ws alone: a closed socket is told nothing more. */
+function closed(): GraphQLError {
+  return new GraphQLError("Closed.");
 }
 
 function tooMany(message: string): GraphQLError {

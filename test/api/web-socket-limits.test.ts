@@ -1,6 +1,8 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { type Account, startTestApi, type TestApi } from "../support/api.ts";
+import { openRawSocket } from "../support/raw-socket.ts";
 import { openSocket, type Socket } from "../support/subscriptions.ts";
 
 let api: TestApi;
@@ -11,7 +13,37 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
-const answers = (socket: Socket) => socket.subscribe("{ __typename }").next();
+const answers = (socket: Socket) => socket.subscribe("{ __typename }").next(20_000);
+
+/** One by raw messages, which can stop to read. */
+async function openPlain(token?: string) {
+  const socket = new WebSocket(`${api.url.replace("http", "ws")}/graphql`, "graphql-transport-ws");
+  const received: { type: string; id?: string; payload?: unknown }[] = [];
+  socket.on("message", (data) => received.push(JSON.parse(String(data))));
+  const message = (type: string) =>
+    expect.poll(() => received.find((one) => one.type === type), { timeout: 20_000 });
+  await new Promise((resolve) => socket.once("open", resolve));
+  const send = (text: object) => socket.send(JSON.stringify(text));
+  const authorization = token && `Bearer ${token}`;
+  send({ type: "connection_init", payload: { ...(authorization && { authorization }) } });
+  await message("connection_ack").toBeDefined();
+  return { socket, received, message, send };
+}
+const subscribe = (id: string, query: string) => ({ type: "subscribe", id, payload: { query } });
+
+/** A client that takes no notice of the close is cut off, and nothing that it asks for is done. */
+async function refusedIsNotServed(authorization: string | undefined) {
+  const { send, received, closed } = await openRawSocket(api.url);
+  send({ type: "connection_init", payload: { ...(authorization && { authorization }) } });
+  await expect.poll(received).toContain("connections at once are allowed");
+  send(subscribe("1", "subscription { itemChanged(initialEvent: true) { operation } }"));
+  send(subscribe("2", 'mutation { createItem(input: {item: {title: "no"}}) { item { id } } }'));
+  await closed;
+  const metrics = await (await fetch(`${api.opsUrl}/metrics`)).text();
+  expect(metrics).toMatch(/^howdah_subscriptions 0$/m);
+  const { rows } = await api.database.owner.query("select from app_public.items");
+  expect(rows).toEqual([]);
+}
 
 describe("WebSockets", () => {
   it.each([
@@ -23,6 +55,7 @@ describe("WebSockets", () => {
     const sockets = Array.from({ length: 100 }, open);
     await Promise.all(sockets.map(answers));
     expect(await open().closed).toMatchObject({ code: 1013 });
+    await refusedIsNotServed(authorization);
     const [first, ...others] = sockets as [Socket, ...Socket[]];
     first.close();
     await first.closed;
@@ -53,22 +86,46 @@ describe("WebSockets", () => {
     socket.close();
   });
 
+  it("hundreds of operations of one address keep nobody else's waiting", async () => {
+    const many = await Promise.all(Array.from({ length: 3 }, () => openPlain()));
+    const mine = openSocket(api.url, { authorization: `Bearer ${ann.token}` });
+    await answers(mine);
+    const query = "{ __schema { types { name fields { name } } } }";
+    for (const { send } of many) {
+      for (let n = 0; n < 100; n += 1) send(subscribe(`${n}`, query));
+    }
+    const answered = () =>
+      many.flatMap(({ received }) => received).filter(({ type }) => type === "next").length;
+    await expect.poll(answered, { interval: 1 }).toBeGreaterThan(0);
+    const before = answered();
+    expect(await answers(mine)).toEqual({ data: { __typename: "Query" } });
+    expect(answered() - before).toBeLessThan(100);
+    for (const { socket } of many) socket.terminate();
+    mine.close();
+  });
+
+  it("of a client that does not read its answers, nothing more is read", async () => {
+    const { socket, received, send } = await openPlain();
+    socket.pause();
+    // 28 MB of ids, which the answers repeat.
+    const MESSAGES = 300;
+    for (let n = 0; n < MESSAGES; n += 1) send(subscribe(`${n} ${"x".repeat(95_000)}`, "{ no }"));
+    let [last, unread] = [Number.NaN, socket.bufferedAmount];
+    while (unread !== last && unread > 0) {
+      await delay(300);
+      [last, unread] = [unread, socket.bufferedAmount];
+    }
+    expect(unread).toBeGreaterThan(10_000_000);
+    socket.resume();
+    await expect.poll(() => received.length, { timeout: 20_000 }).toBe(MESSAGES + 1);
+    socket.terminate();
+  }, 30_000);
+
   it("of a reader that has stopped reading, what waits is bounded, and it is told so", async () => {
-    const socket = new WebSocket(
-      `${api.url.replace("http", "ws")}/graphql`,
-      "graphql-transport-ws",
-    );
-    const received: { type: string; payload: unknown }[] = [];
-    socket.on("message", (data) => received.push(JSON.parse(String(data))));
-    const message = (type: string) =>
-      expect.poll(() => received.find((one) => one.type === type), { timeout: 20_000 });
-    await new Promise((resolve) => socket.once("open", resolve));
-    const send = (text: object) => socket.send(JSON.stringify(text));
-    send({ type: "connection_init", payload: { authorization: `Bearer ${ann.token}` } });
-    await message("connection_ack").toBeDefined();
+    const { socket, received, message, send } = await openPlain(ann.token);
     const query =
       "subscription { itemChanged(initialEvent: true) { operation item { description } } }";
-    send({ id: "1", type: "subscribe", payload: { query } });
+    send(subscribe("1", query));
     await message("next").toBeDefined();
     socket.pause();
     // 30 MB, more than any socket's buffer takes.

@@ -54,15 +54,16 @@ describe("graphql-transport-ws", () => {
     expect(await (await talk()).closed).toBe(4408);
   });
 
-  it("acknowledges, answers a query with next and complete, a ping with pong", async () => {
+  it("acknowledges, answers a query with next and complete, a ping with pong and no echo", async () => {
     const { received, socket } = await talk(
       INIT,
-      { type: "ping" },
+      { type: "ping", payload: { text: "x".repeat(50_000) } },
       subscribe("7", "{ __typename }"),
     );
     await expect
       .poll(() => received.map(({ type }) => type).sort())
       .toEqual(["complete", "connection_ack", "next", "pong"]);
+    expect(received.find(({ type }) => type === "pong")).toEqual({ type: "pong" });
     expect(received.find(({ type }) => type === "next")).toEqual({
       type: "next",
       id: "7",

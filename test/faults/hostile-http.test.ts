@@ -86,6 +86,20 @@ describe.concurrent("HTTP that does not come as it should is closed or a 4xx, an
     }
   });
 
+  it("an offer of HTTP/2, as `curl --http2` makes it, is answered in HTTP/1.1", async () => {
+    const { answer } = await exchange(
+      head(
+        `Content-Length: ${BODY.length}`,
+        "Connection: Upgrade, HTTP2-Settings, close",
+        "Upgrade: h2c",
+        "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA",
+      ),
+      BODY,
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 200/);
+    expect(answer).toContain('"__typename":"Query"');
+  });
+
   it("a compressed bomb is not unpacked: 4xx", async () => {
     const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
     const { answer } = await exchange(

@@ -7,6 +7,7 @@ import WebSocket from "ws";
 import { PASSWORD } from "../support/api.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type Running, runEntry } from "../support/processes.ts";
+import { openRawSocket } from "../support/raw-socket.ts";
 import { until } from "../support/until.ts";
 
 // An API process of its own: what ends it would end this one.
@@ -32,10 +33,10 @@ afterAll(async () => {
   await rm(dataDirectory, { recursive: true, force: true });
 });
 
-const ask = async (query: string) => {
+const ask = async (query: string, headers: Record<string, string> = {}) => {
   const response = await fetch(`${url}/graphql`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify({ query }),
   });
   return (await response.json()) as { data: Record<string, unknown> };
@@ -88,13 +89,19 @@ describe("a refused WebSocket", () => {
   });
 });
 
+async function signUp(): Promise<string> {
+  const email = `socket-${Math.random().toString(36).slice(2)}@example.com`;
+  const { data } = await ask(
+    `mutation { signUp(input: {email: "${email}", password: "${PASSWORD}", firstName: "S"}) { tokens { accessToken } } }`,
+  );
+  return (data.signUp as { tokens: { accessToken: string } }).tokens.accessToken;
+}
+
+const subscribe = (id: string, query: string) => ({ type: "subscribe", id, payload: { query } });
+
 describe("connectionParams", () => {
   async function closed(params: (token: string) => unknown) {
-    const email = `socket-${Math.random().toString(36).slice(2)}@example.com`;
-    const { data } = await ask(
-      `mutation { signUp(input: {email: "${email}", password: "${PASSWORD}", firstName: "S"}) { tokens { accessToken } } }`,
-    );
-    const { accessToken } = (data.signUp as { tokens: { accessToken: string } }).tokens;
+    const accessToken = await signUp();
     const socket = new WebSocket(`${url.replace("http", "ws")}/graphql`, "graphql-transport-ws");
     socket.once("open", () =>
       socket.send(JSON.stringify({ type: "connection_init", payload: params(accessToken) })),
@@ -120,6 +127,39 @@ describe("connectionParams", () => {
   ])("with %s close with 4403 and say why", async (_what, params, reason) => {
     expect(await closed(params)).toEqual({ code: 4403, reason: expect.stringContaining(reason) });
   });
+});
+
+it("of an ended session, an open connection gets nothing, and no line in the log", async () => {
+  const authorization = `Bearer ${await signUp()}`;
+  await ask("mutation { logOut(input: {}) { clientMutationId } }", { authorization });
+  const { send, received, closed } = await openRawSocket(url);
+  send({ type: "connection_init", payload: { authorization } });
+  await expect.poll(received).toContain("This session has ended.");
+  send(subscribe("1", "subscription Zombie { itemChanged(initialEvent: true) { operation } }"));
+  send(subscribe("2", "query Zombie { __typename }"));
+  await closed;
+  await ask("query Last { __typename }");
+  await api.prints(/"operation":"Last"/);
+  expect(api.output()).not.toContain("Zombie");
+});
+
+it("connections that break in the middle of their answers print nothing but lines of the log", async () => {
+  const before = api.output().length;
+  const query = "{ __schema { types { name description fields { name description } } } }";
+  await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const { socket, send, received, closed } = await openRawSocket(url);
+      send({ type: "connection_init" });
+      await expect.poll(received).toContain("connection_ack");
+      for (let n = 0; n < 20; n += 1) send(subscribe(`${n}`, query));
+      socket.once("data", () => socket.resetAndDestroy());
+      await closed;
+    }),
+  );
+  await ask("query AfterBreaks { __typename }");
+  await api.prints(/"operation":"AfterBreaks"/);
+  const lines = api.output().slice(before).split("\n");
+  expect(lines.filter((line) => line !== "" && !line.startsWith("{"))).toEqual([]);
 });
 
 it("a message over 100 kB closes with 1009, and nothing is printed", async () => {
