@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import type { ErrorCode } from "./errors.ts";
+import type { Asked } from "./graphql/wrong-value.ts";
 
 /** A request as part of a trace, where traces are on. */
 export interface RequestTrace {
@@ -20,6 +21,8 @@ export interface RequestScope {
    * undefined where this is no GraphQL.
    */
   operation: string | null | undefined;
+  /** The operation with its variables, for whoever has to say which of the values is wrong; never logged. */
+  asked: Asked | undefined;
   userId: number | undefined;
   sessionId: number | undefined;
   /** The user to whom it gave tokens. */
@@ -37,6 +40,7 @@ export function newRequestScope(id: string = randomUUID()): RequestScope {
   return {
     id,
     operation: undefined,
+    asked: undefined,
     userId: undefined,
     sessionId: undefined,
     tokensFor: undefined,

@@ -6,11 +6,16 @@ import { GraphQLError } from "postgraphile/graphql";
 import { ApiError, type ErrorCode, type ErrorExtensions } from "../errors.ts";
 import { currentRequest } from "../request-scope.ts";
 import { type ConstraintMessage, graphqlName } from "./constraint-messages.ts";
+import { fieldOfNoCursor, fieldOfNullInFilter, fieldOfWrongValue } from "./wrong-value.ts";
 
 const STILL_REFERRED_TO = "Something else still refers to it.";
 
+const DATE_AND_TIME = "Write it as 2027-01-31T09:30:00Z, a time alone as 09:30.";
+
 /** SQLSTATEs and their codes; the longest prefix counts. Also in docs/error-codes.md. */
-export const SQLSTATE_CODES: Readonly<Record<string, { code: ErrorCode; message?: string }>> = {
+export const SQLSTATE_CODES: Readonly<
+  Record<string, { code: ErrorCode; message?: string; hint?: string }>
+> = {
   // Raised on purpose (class HW, style of this project): their message is meant for the client.
   HWINP: { code: "BAD_USER_INPUT" },
   HWNFD: { code: "NOT_FOUND" },
@@ -21,6 +26,12 @@ export const SQLSTATE_CODES: Readonly<Record<string, { code: ErrorCode; message?
   HWLIM: { code: "RATE_LIMITED" },
   // Raised by PostgreSQL: its text stays here, the client gets ours.
   "22": { code: "BAD_USER_INPUT", message: "A value is not valid." },
+  "22003": { code: "BAD_USER_INPUT", message: "A number is out of range." },
+  "22007": { code: "BAD_USER_INPUT", message: "This is no date or time.", hint: DATE_AND_TIME },
+  "22008": { code: "BAD_USER_INPUT", message: "This is no date or time.", hint: DATE_AND_TIME },
+  "22021": { code: "BAD_USER_INPUT", message: "A text has a NUL character (U+0000) in it." },
+  "22P02": { code: "BAD_USER_INPUT", message: "A value is not of the type that it should be." },
+  "22P05": { code: "BAD_USER_INPUT", message: "A text has a NUL character (U+0000) in it." },
   "23001": { code: "CONFLICT", message: STILL_REFERRED_TO },
   "23502": { code: "BAD_USER_INPUT", message: "A value is missing." },
   "23503": { code: "BAD_USER_INPUT", message: "It refers to something that does not exist." },
@@ -76,6 +87,9 @@ export function fieldOf(message: string, told = message): string | undefined {
       message,
     ) ??
     /^Variable "\$\w+" got .* at "(?:[^"]*\.)?(\w+)(?:\[\d+\])*"; /s.exec(told) ??
+    // A variable that is wrong as a whole, and an argument.
+    /^Variable "\$(\w+)" (?:of (?:required|non-null) type|got invalid value) /.exec(told) ??
+    /^(?:Field "\w+" argument|Unknown argument|Argument) "(\w+)"/.exec(message) ??
     [];
   return named;
 }
@@ -162,12 +176,14 @@ function ofDatabase(
     error.schema && error.constraint
       ? options.constraintMessage(error.schema, error.constraint)
       : undefined;
-  const field = error.column ? graphqlName(error.column) : constraint?.fields[0];
-  return described(
-    rule.code,
-    constraint?.message || (rule.message as string),
-    field === undefined ? {} : { field },
-  );
+  const asked = error.code.startsWith("22") ? currentRequest()?.asked : undefined;
+  const field =
+    (error.column ? graphqlName(error.column) : constraint?.fields[0]) ??
+    (asked && fieldOfWrongValue(asked, error.message ?? ""));
+  return described(rule.code, constraint?.message || (rule.message as string), {
+    ...(field && { field }),
+    ...(rule.hint && { hint: rule.hint }),
+  });
 }
 
 /** pg's own errors carry no code; these are the ones of a database that is away or too busy. */
@@ -195,9 +211,10 @@ function ofPlan(error: Error, { timeouts }: ErrorMaskOptions): Description | und
   if (/^Execution timeout exceeded/.test(error.message)) {
     return tooLong(timeouts.execution, "execute");
   }
+  const asked = currentRequest()?.asked;
   if (/^Null literals are forbidden in filter/.test(error.message)) {
     return described("BAD_USER_INPUT", "A filter cannot be null, nor have null in it.", {
-      field: "filter",
+      field: (asked && fieldOfNullInFilter(asked)) ?? "filter",
       hint: "Leave it out, or ask for rows without a value by isNull.",
     });
   }
@@ -206,6 +223,13 @@ function ofPlan(error: Error, { timeouts }: ErrorMaskOptions): Description | und
   }
   const [, cursor] = /^Invalid '(after|before)' cursor/.exec(error.message) ?? [];
   if (cursor) return described("BAD_USER_INPUT", error.message, { field: cursor });
+  if (/^Invalid cursor, /.test(error.message)) {
+    const field = asked && fieldOfNoCursor(asked);
+    return described("BAD_USER_INPUT", error.message, field === undefined ? {} : { field });
+  }
+  if (error.message === "Cannot use 'offset' with 'last'") {
+    return described("BAD_USER_INPUT", "Give `offset` or `last`, not both.", { field: "offset" });
+  }
   if (isSafeError(error)) {
     const { code = "BAD_USER_INPUT", ...said } = (error.extensions ??
       {}) as Partial<ErrorExtensions>;

@@ -73,7 +73,7 @@ export function createRequestContext(options: {
   const { accounts, credentials, signIn } = options;
   return (
     request: Partial<Grafast.RequestContext>,
-    { document, operationName }: Partial<ExecutionArgs> = {},
+    { document, operationName, variableValues }: Partial<ExecutionArgs> = {},
   ): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens, trustProxy);
     // Each operation on a WebSocket is a request of its own.
@@ -98,6 +98,7 @@ export function createRequestContext(options: {
     };
     const { settings: pgSettings } = identity;
     const operation = document && getOperationAST(document, operationName);
+    if (document) scope.asked = { document, variables: variableValues ?? {} };
     if (operation) scope.operation = operation.name?.value ?? "";
     // What subscriptions read is shared among them: their settings have nothing of one request alone.
     if (operation?.operation === "subscription") markSubscription(pgSettings);

@@ -9,10 +9,12 @@ import { AccountsPlugin } from "./accounts-plugin.ts";
 import { CitextFilterPlugin } from "./citext-filter-plugin.ts";
 import { CredentialsPlugin } from "./credentials-plugin.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
+import { FunctionOrderPlugin } from "./function-order-plugin.ts";
 import { InboxPlugin } from "./inbox-plugin.ts";
 import { JsonLiteralPlugin } from "./json-literal-plugin.ts";
 import { LiveTablesPlugin } from "./live-tables-plugin.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
+import { NodeIdPlugin } from "./node-id-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
 import { PageSizePlugin } from "./page-size-plugin.ts";
 import { PushActivityPlugin } from "./push-activity-plugin.ts";
@@ -32,8 +34,10 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
     NamingPlugin,
     ExposurePlugin,
     PageSizePlugin,
+    FunctionOrderPlugin,
     CitextFilterPlugin,
     JsonLiteralPlugin,
+    NodeIdPlugin,
     NotFoundPlugin,
     AccountsPlugin,
     CredentialsPlugin,

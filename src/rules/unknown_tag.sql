@@ -16,7 +16,7 @@ from (select distinct g.class_id, g.object_id, g.sub_id, g.name from tag g where
 cross join lateral pg_catalog.pg_identify_object(t.class_id, t.object_id, t.sub_id) i
 where t.name <> all (
     array[
-      'allow', 'live',
+      'allow', 'live', 'orderedBy',
       'backwardBehavior', 'backwardDescription', 'behavior', 'deleteFieldName', 'deprecated',
       'deprecation', 'enum', 'enumName', 'fieldName', 'filterable', 'foreignConnectionFieldName',
       'foreignFieldName', 'foreignKey', 'foreignSimpleFieldName', 'foreignSingleFieldName',

@@ -75,6 +75,30 @@ describe("searchItems", () => {
     expect([...titles(first), ...titles(next)]).toEqual(["Elephant saddle", "Rope"]);
   });
 
+  it("goes on after the row that a cursor names, which may be gone, and before it", async () => {
+    const searcher = await api.signUp();
+    const { rows } = await api.database.owner.query<{ id: number }>(
+      `insert into app_public.items (user_id, title, description)
+       select $1, title, description
+       from (values ('Kite', ''), ('Kite and kite', ''), ('Two', 'kite'), ('Three', 'kite')) as i(title, description)
+       returning id`,
+      [searcher.userId],
+    );
+    const all = titles(await search("kite", searcher.token));
+    expect(all).toHaveLength(4);
+    const page = await search("kite", searcher.token, ", first: 2");
+    expect(titles(page)).toEqual(all.slice(0, 2));
+    const cursor = page.data.searchItems.edges[1].cursor;
+    const shown = rows[["Kite", "Kite and kite"].indexOf(all[0])]?.id;
+    await api.database.owner.query("delete from app_public.items where id = $1", [shown]);
+    const after = await search("kite", searcher.token, `, first: 2, after: "${cursor}"`);
+    expect(titles(after)).toEqual(all.slice(2));
+    const before = await search("kite", searcher.token, `, last: 2, before: "${cursor}"`);
+    expect(titles(before)).toEqual([]);
+    const last = await search("kite", searcher.token, ", last: 1");
+    expect(titles(last)).toEqual(all.slice(3));
+  });
+
   it.each([
     "",
     " ",

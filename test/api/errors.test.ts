@@ -78,6 +78,55 @@ describe("errors", () => {
     );
   });
 
+  it("a value that PostgreSQL refuses is named by its field, as a variable and as a literal", async () => {
+    const operator = await api.signUpOperator();
+    const times =
+      'mutation ($starts: Time!) { setQuietHours(input: {starts: $starts, ends: "07:00"}) { clientMutationId } }';
+    const item =
+      "mutation ($item: ItemInput!) { createItem(input: {item: $item}) { item { id } } }";
+    const items = "query ($filter: ItemFilter) { items(filter: $filter) { totalCount } }";
+    const NUL = "a\0b";
+    const asked: [string, string, Record<string, unknown>?][] = [
+      ["starts", times, { starts: "25:00" }],
+      [
+        "sendAt",
+        `mutation { sendNotification(input: {users: [${operator.userId}], event: "e", message: "m", sendAt: "nonsense"})
+          { notification { id } } }`,
+      ],
+      ["createdAt", items, { filter: { or: [{ createdAt: { greaterThan: "yesterday-ish" } }] } }],
+      [
+        "createdAt",
+        '{ ...Q } fragment Q on Query { items(filter: {createdAt: {in: ["x"]}}) { totalCount } }',
+      ],
+      ["title", item, { item: { title: NUL } }],
+      ["data", item, { item: { title: "a", data: { deep: { down: [NUL] } } } }],
+      ["title", items, { filter: { title: { equalTo: null } } }],
+      ["and", "{ items(filter: {and: null}) { totalCount } }"],
+      ["after", '{ items(after: "nonsense") { nodes { id } } }'],
+      ["before", '{ items(last: 2, before: "nonsense") { nodes { id } } }'],
+      ["offset", "{ items(last: 2, offset: 1) { nodes { id } } }"],
+      ["first", "query ($first: Int) { items(first: $first) { totalCount } }", { first: "many" }],
+      ["starts", times, {}],
+      ["starts", times, { starts: null }],
+      ["frist", "{ items(frist: 1) { totalCount } }"],
+      ["id", "{ item { title } }"],
+    ];
+    for (const [field, query, variables = {}] of asked) {
+      const { errors } = await api.graphql(query, { token: operator.token, variables });
+      expect(errors[0]?.extensions, query).toMatchObject({ code: "BAD_USER_INPUT", field });
+    }
+    // Two places are none.
+    const { errors } = await api.graphql(
+      'mutation { setQuietHours(input: {starts: "25:00", ends: "25:00"}) { clientMutationId } }',
+      { token: operator.token },
+    );
+    expect(errors[0]?.message).toBe("This is no date or time.");
+    expect(errors[0]?.extensions).toEqual({
+      code: "BAD_USER_INPUT",
+      hint: "Write it as 2027-01-31T09:30:00Z, a time alone as 09:30.",
+    });
+  });
+
   it("no password, token or address of the suite's requests is in the log", async () => {
     const { email, token, refreshToken } = await api.signUp("log-me-not@example.com");
     await api.graphql("{ me { email } }", { token });

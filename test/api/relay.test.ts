@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Account, startTestApi, type TestApi } from "../support/api.ts";
 
@@ -44,7 +45,16 @@ describe("Relay's global object identification", () => {
 
   it("is null for what is not mine, and for what is no id", async () => {
     const { items } = await ask("{ items(first: 1) { nodes { nodeId } } }");
-    for (const nodeId of [items.nodes[0].nodeId, "nonsense", "WyJJdGVtIiw5OTk5OTldCg=="]) {
+    const keys = [
+      ["Item", "x"],
+      ["Item"],
+      ["Item", 1e12],
+      ["Item", [1]],
+      ["Session", null],
+      ["NotificationDelivery", "2026-13-01", "1"],
+      ["NotificationPreference", ann.userId, "a\0"],
+    ].map((key) => Buffer.from(JSON.stringify(key)).toString("base64"));
+    for (const nodeId of [items.nodes[0].nodeId, "nonsense", "WyJJdGVtIiw5OTk5OTldCg==", ...keys]) {
       expect(await ask(`{ node(nodeId: "${nodeId}") { __typename } }`, bob.token)).toEqual({
         node: null,
       });
@@ -93,5 +103,73 @@ describe("Relay's connections", () => {
       "d",
       "e",
     ]);
+  });
+});
+
+describe("connections of functions", () => {
+  it("have cursors that name a row, forwards and backwards: what comes meanwhile shifts nothing", async () => {
+    const happens = (kinds: string[]) =>
+      api.database.owner.query(
+        `insert into app_private.security_events (user_id, kind)
+         select $1, kind from unnest($2::app_public.security_event_kind[]) as kind`,
+        [bob.userId, kinds],
+      );
+    const events = async (args: string) =>
+      (
+        await ask(
+          `{ me { securityEvents(${args}) { nodes { kind } pageInfo { startCursor endCursor hasNextPage } } } }`,
+          bob.token,
+        )
+      ).me.securityEvents;
+    const kinds = ({ nodes }: { nodes: { kind: string }[] }) => nodes.map(({ kind }) => kind);
+    await happens(["password_changed", "data_exported"]);
+    const newest = await events("first: 2");
+    expect(kinds(newest)).toEqual(["DATA_EXPORTED", "PASSWORD_CHANGED"]);
+    expect(newest.pageInfo.hasNextPage).toBe(true);
+    await happens(["logged_out"]);
+    expect(kinds(await events(`first: 2, after: "${newest.pageInfo.endCursor}"`))).toEqual([
+      "SIGNED_UP",
+    ]);
+    expect(kinds(await events(`last: 9, before: "${newest.pageInfo.startCursor}"`))).toEqual([
+      "LOGGED_OUT",
+    ]);
+    expect(kinds(await events("last: 1"))).toEqual(["SIGNED_UP"]);
+  });
+
+  it("of a search by words as well", async () => {
+    const operator = await api.signUpOperator();
+    const send = (message: string) =>
+      api.database.owner.query("select app_private.notify(array[$1::int], 'tide', $2)", [
+        operator.userId,
+        message,
+      ]);
+    for (const message of ["ebb 1", "flood 1", "ebb 2"]) await send(message);
+    const found = async (args: string) =>
+      (
+        await ask(
+          `{ searchNotifications(search: "ebb", ${args}) { edges { cursor node { message } } } }`,
+          operator.token,
+        )
+      ).searchNotifications.edges;
+    const [{ cursor, node }] = await found("first: 1");
+    expect(node.message).toBe("ebb 2");
+    await send("ebb 3");
+    expect(await found(`first: 5, after: "${cursor}"`)).toMatchObject([
+      { node: { message: "ebb 1" } },
+    ]);
+  });
+
+  it("without an order of their own are those that docs/clients.md names, and go forwards alone", async () => {
+    const { __type } = await ask('{ __type(name: "Query") { fields { name args { name } } } }');
+    const forwards = (__type.fields as { name: string; args: { name: string }[] }[])
+      .filter(({ args }) => {
+        const names = args.map(({ name }) => name);
+        return names.includes("after") && !names.includes("before");
+      })
+      .map(({ name }) => name)
+      .sort();
+    expect(forwards).toEqual(["accessRules", "failedJobs", "pushAudiences"]);
+    const page = await readFile("docs/clients.md", "utf8");
+    for (const name of forwards) expect(page).toContain(`\`${name}\``);
   });
 });
