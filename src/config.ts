@@ -273,6 +273,7 @@ function productionFaults(processName: ProcessName, v: Variables): string[] {
 function toConfig(v: Variables): Config {
   const production = v.NODE_ENV === "production";
   const publicUrl = (v.PUBLIC_URL ?? `http://localhost:${v.PORT || 5678}`).replace(/\/$/, "");
+  const only = v.PERSISTED_OPERATIONS_ONLY === "on";
   return {
     production,
     api: {
@@ -285,9 +286,10 @@ function toConfig(v: Variables): Config {
     worker: { host: v.HOST, opsPort: v.WORKER_OPS_PORT },
     publicUrl,
     allowedOrigins: v.ALLOWED_ORIGINS,
-    graphiql: v.GRAPHIQL ? v.GRAPHIQL === "on" : !production,
+    // All that it asks would be refused.
+    graphiql: !only && (v.GRAPHIQL ? v.GRAPHIQL === "on" : !production),
     persistedOperations: v.PERSISTED_OPERATIONS
-      ? { file: resolve(v.PERSISTED_OPERATIONS), only: v.PERSISTED_OPERATIONS_ONLY === "on" }
+      ? { file: resolve(v.PERSISTED_OPERATIONS), only }
       : undefined,
     dataDirectory: resolve(v.DATA_DIR),
     databaseUrl: v.DATABASE_URL,

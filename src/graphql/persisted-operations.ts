@@ -1,10 +1,12 @@
 import { PersistedPlugin } from "@grafserv/persisted";
 import "postgraphile/grafserv";
 import { readFileSync } from "node:fs";
+import type { Logger } from "pino";
 import { SafeError } from "postgraphile/grafast";
-import { GraphQLError, parse } from "postgraphile/graphql";
+import { GraphQLError, parse, validate } from "postgraphile/graphql";
 import { z } from "zod";
 import { ConfigError } from "../config.ts";
+import { consoleOperations } from "./console-operations.ts";
 
 /** By id, as Relay's compiler and GraphQL Code Generator write them. */
 export type PersistedOperations = ReadonlyMap<string, string>;
@@ -17,7 +19,7 @@ export function readPersistedOperations(file: string): PersistedOperations {
   try {
     content = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw fault(error instanceof SyntaxError ? "is no JSON" : "cannot be read");
+    throw fault(error instanceof SyntaxError ? `${file} is no JSON` : `cannot read ${file}`);
   }
   const documents = z.record(z.string(), z.string()).safeParse(content);
   if (!documents.success) throw fault("must be a JSON object of GraphQL documents by id");
@@ -36,41 +38,100 @@ export function readPersistedOperations(file: string): PersistedOperations {
 type Body = Parameters<NonNullable<GraphileConfig.GrafservOptions["hashFromPayload"]>>[0];
 
 /** Where Apollo Client (`extensions.persistedQuery`) and Relay (`documentId`, `id`) say it. */
-function idOf({ extensions, documentId, id }: Body): unknown {
+function idOf({ extensions, documentId, id }: Body): { id: unknown; field: string } {
   const { persistedQuery } = (extensions ?? {}) as {
     persistedQuery?: { sha256Hash?: unknown } | null;
   };
-  return persistedQuery?.sha256Hash ?? documentId ?? id;
+  const hash = persistedQuery?.sha256Hash;
+  return hash === undefined
+    ? { id: documentId ?? id, field: "documentId" }
+    : { id: hash, field: "extensions.persistedQuery" };
 }
 
+function refuse(message: string, field: string, hint: string): never {
+  throw new SafeError(message, { code: "BAD_USER_INPUT", field, hint, statusCode: 400 });
+}
+
+/** Says what to do to whoever asks by an id where there are none. */
+export const NoPersistedOperationsPlugin: GraphileConfig.Plugin = {
+  name: "HowdahNoPersistedOperationsPlugin",
+  version: "1.0.0",
+  grafserv: {
+    middleware: {
+      processGraphQLRequestBody(next, { body }) {
+        const { id, field } = idOf(body);
+        if (id !== undefined && !body.query) {
+          refuse(
+            "Persisted operations are off.",
+            field,
+            "Send the operation as query, or start the API with PERSISTED_OPERATIONS.",
+          );
+        }
+        return next();
+      },
+    },
+  },
+};
+
 /**
- * Operations by their id; `only`: no others, so that nobody can ask what the app's developers have not.
- * To be put before the plugins that look at the document.
+ * Operations by their id; `only`: no others, so that nobody can ask what the app's developers have not; but those of
+ * the console, which sends them as they are. To be put before the plugins that look at the document.
  */
 export function persistedOperationsPreset(
   operations: PersistedOperations,
   only: boolean,
+  logger: Logger,
 ): GraphileConfig.Preset {
+  const isConsoles = only ? consoleOperations() : () => false;
+  const isKnown = (id: unknown): id is string => typeof id === "string" && operations.has(id);
   return {
     plugins: [
       {
         name: "HowdahPersistedErrorsPlugin",
         version: "1.0.0",
         before: ["PersistedPlugin"],
+        schema: {
+          hooks: {
+            // Not refused: those of old apps may stay in the file.
+            finalize(schema) {
+              for (const [id, document] of operations) {
+                const [error] = validate(schema, parse(document));
+                if (error) {
+                  logger.warn(
+                    { operation: id, fault: error.message },
+                    "a persisted operation is not of this schema",
+                  );
+                }
+              }
+              return schema;
+            },
+          },
+        },
         grafserv: {
           middleware: {
             async processGraphQLRequestBody(next, { body }) {
-              const id = idOf(body);
-              const isKnown = typeof id === "string" && operations.has(id);
-              if (!isKnown && (only || typeof body.query !== "string" || body.query === "")) {
-                throw new SafeError(
-                  id === undefined
-                    ? "This server takes persisted operations only: send the documentId of one."
-                    : "There is no such persisted operation.",
-                  { code: "BAD_USER_INPUT", field: "documentId", statusCode: 400 },
+              const { id, field } = idOf(body);
+              if (isKnown(id) || (only ? isConsoles(body.query) : body.query)) return next();
+              if (id !== undefined) {
+                // Apollo's clients know this message.
+                const message =
+                  field === "documentId"
+                    ? "There is no such persisted operation."
+                    : "PersistedQueryNotFound";
+                refuse(message, field, "The API knows those of its file PERSISTED_OPERATIONS.");
+              }
+              if (only) {
+                refuse(
+                  "This server takes persisted operations only.",
+                  "documentId",
+                  "Send the documentId of one.",
                 );
               }
-              return next();
+              refuse(
+                "There is neither a query nor the id of a persisted operation.",
+                "query",
+                "Send query, documentId or extensions.persistedQuery.",
+              );
             },
           },
         },
@@ -80,11 +141,11 @@ export function persistedOperationsPreset(
     grafserv: {
       // Whatever is unknown was refused above: the plugin would write it to the console, variables and all.
       hashFromPayload: (body) => {
-        const id = idOf(body);
-        return typeof id === "string" && operations.has(id) ? id : undefined;
+        const { id } = idOf(body);
+        return isKnown(id) ? id : undefined;
       },
       persistedOperationsGetter: (id) => operations.get(id) as string,
-      allowUnpersistedOperation: !only,
+      allowUnpersistedOperation: true,
     },
   };
 }

@@ -13,7 +13,11 @@ import { createErrorMask } from "./errors.ts";
 import type { LiveEvents } from "./live-events.ts";
 import { createLiveTables } from "./live-tables.ts";
 import { createOwnWritesPlugin } from "./own-writes-plugin.ts";
-import { persistedOperationsPreset, readPersistedOperations } from "./persisted-operations.ts";
+import {
+  NoPersistedOperationsPlugin,
+  persistedOperationsPreset,
+  readPersistedOperations,
+} from "./persisted-operations.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createRequestPlugin } from "./request-plugin.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
@@ -59,9 +63,13 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
   return {
     extends: [
       SCHEMA_PRESET,
-      ...(persisted
-        ? [persistedOperationsPreset(readPersistedOperations(persisted.file), persisted.only)]
-        : []),
+      persisted
+        ? persistedOperationsPreset(
+            readPersistedOperations(persisted.file),
+            persisted.only,
+            options.logger,
+          )
+        : { plugins: [NoPersistedOperationsPlugin] },
     ],
     plugins: [
       constraints.plugin,

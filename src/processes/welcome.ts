@@ -47,7 +47,12 @@ export function announce(
     ...(emulator ? ([["Phones", `${emulator.url}/phones`]] as [string, string][]) : []),
     ["Mails, SMS", `${join(config.dataDirectory, "mail")}, ${join(config.dataDirectory, "sms")}`],
     ["Log in as", `${DEMO_USER} or ${DEMO_OPERATOR}, password ${DEMO_PASSWORD}`],
-    ["First call", `curl ${url}/graphql -H 'Content-Type: application/json' -d '${variables}'`],
+    [
+      "First call",
+      config.persistedOperations?.only
+        ? "one of PERSISTED_OPERATIONS: nothing else is taken"
+        : `curl ${url}/graphql -H 'Content-Type: application/json' -d '${variables}'`,
+    ],
   ];
   console.log(`\nHowdah is up.\n`);
   for (const [name, value] of lines) console.log(`  ${name.padEnd(11)} ${value}`);

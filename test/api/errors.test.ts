@@ -117,7 +117,7 @@ describe("errors", () => {
     }
     // Two places are none.
     const { errors } = await api.graphql(
-      'mutation { setQuietHours(input: {starts: "25:00", ends: "25:00"}) { clientMutationId } }',
+      '{ items(filter: {createdAt: {equalTo: "x"}}) { totalCount } searchItems(search: "x") { totalCount } }',
       { token: operator.token },
     );
     expect(errors[0]?.message).toBe("This is no date or time.");

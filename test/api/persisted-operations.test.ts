@@ -2,9 +2,12 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { stringifyDocument } from "@urql/core";
 import { createClient } from "graphql-ws";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
+import { MeDocument, OverviewDocument } from "../../src/console/graphql/generated.ts";
+import { createLogger } from "../../src/logger.ts";
 import { startTestApi, type TestApi } from "../support/api.ts";
 
 const ME = "query Me { me { email } }";
@@ -15,6 +18,9 @@ const sha256 = (document: string) => createHash("sha256").update(document).diges
 let folder: string;
 let optional: TestApi;
 let strict: TestApi;
+/** Without a file. */
+let plain: TestApi;
+const log: string[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "howdah-persisted-"));
@@ -26,9 +32,14 @@ beforeAll(async () => {
       typename: TYPENAME,
       changed: "subscription { itemChanged(initialEvent: true) { operation } }",
       much: TOO_MUCH,
+      old: "{ nope }",
     }),
   );
-  optional = await startTestApi({ environment: { PERSISTED_OPERATIONS: file } });
+  optional = await startTestApi({
+    environment: { PERSISTED_OPERATIONS: file },
+    logger: createLogger({ pretty: false, level: "warn" }, { write: (line) => log.push(line) }),
+  });
+  plain = await startTestApi({ database: optional.database });
   strict = await startTestApi({
     database: optional.database,
     environment: {
@@ -40,6 +51,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
+  await plain.stop();
   await strict.stop();
   await optional.stop();
   await rm(folder, { recursive: true });
@@ -127,18 +139,49 @@ describe.each([
   });
 
   it.each([
-    ["an unknown id", { documentId: "nobody-wrote-this" }],
-    ["an id of another type", { documentId: 7 }],
-    ["a name of Object's", { documentId: "constructor" }],
-    ["no id and no document", { variables: { input: { password: "secret-in-a-variable" } } }],
-  ])("with %s are BAD_USER_INPUT, and no word of the request is printed", async (_what, body) => {
-    const printed = vi.spyOn(console, "error");
-    expect(await post(api(), body)).toMatchObject({
-      status: 400,
-      errors: [{ extensions: { code: "BAD_USER_INPUT", field: "documentId" } }],
-    });
-    expect(printed).not.toHaveBeenCalled();
-    printed.mockRestore();
+    ["an unknown id", { documentId: "nobody-wrote-this" }, "documentId"],
+    ["an id of another type", { documentId: 7 }, "documentId"],
+    ["a name of Object's", { documentId: "constructor" }, "documentId"],
+    [
+      "a hash of Apollo's",
+      { extensions: { persistedQuery: { version: 1, sha256Hash: sha256("?") } } },
+      "extensions.persistedQuery",
+    ],
+  ])(
+    "with %s are BAD_USER_INPUT, and no word of the request is printed",
+    async (_what, body, field) => {
+      const printed = vi.spyOn(console, "error");
+      const variables = { input: { password: "secret-in-a-variable" } };
+      expect(await post(api(), { ...body, variables })).toMatchObject({
+        status: 400,
+        errors: [
+          {
+            message:
+              field === "documentId"
+                ? "There is no such persisted operation."
+                : "PersistedQueryNotFound",
+            extensions: { code: "BAD_USER_INPUT", field },
+          },
+        ],
+      });
+      expect(printed).not.toHaveBeenCalled();
+      printed.mockRestore();
+    },
+  );
+
+  it("that the schema cannot answer are named in the log at the start, and asked for as any other", async () => {
+    if (api() === optional) expect(log.join("")).toMatch(/"operation":"old","fault":"Cannot query/);
+    const answer = await post(api(), { documentId: "old" });
+    expect(answer).toMatchObject({ errors: [{ extensions: { code: "BAD_USER_INPUT" } }] });
+  });
+
+  it("are what the console may ask besides", async () => {
+    const { token } = await optional.signUp();
+    expect(
+      await post(api(), { query: stringifyDocument(MeDocument), operationName: "Me" }, token),
+    ).toMatchObject({ status: 200, data: { me: {} } });
+    const overview = await post(api(), { query: stringifyDocument(OverviewDocument) }, token);
+    expect(JSON.stringify(overview)).toContain('"code":"FORBIDDEN"');
   });
 });
 
@@ -172,11 +215,39 @@ describe("other operations", () => {
       await subscribe(strict, { query: "subscription { itemChanged { operation } }" }, token),
     ).toMatchObject([{ message: expect.stringContaining("persisted operations only") }]);
   });
+
+  it("with neither document nor id are told what to send, each in its mode", async () => {
+    const answers = await Promise.all(
+      [optional, strict, plain].map((api) => post(api, { doc_id: "me" })),
+    );
+    expect(answers.map((answer) => JSON.stringify(answer))).toEqual([
+      expect.stringContaining("neither a query nor the id"),
+      expect.stringContaining("This server takes persisted operations only."),
+      expect.stringContaining("query must be a string"),
+    ]);
+  });
+
+  it("by an id are told where there are none that persisted operations are off", async () => {
+    expect(await post(plain, { documentId: "typename" })).toMatchObject({
+      status: 400,
+      errors: [
+        {
+          message: "Persisted operations are off.",
+          extensions: { code: "BAD_USER_INPUT", field: "documentId" },
+        },
+      ],
+    });
+  });
+
+  it("have no GraphiQL to be written in, in strict mode", async () => {
+    expect((await fetch(`${optional.url}/graphiql`)).status).toBe(200);
+    expect((await fetch(`${strict.url}/graphiql`)).status).toBe(404);
+  });
 });
 
 describe("a file that is no good", () => {
   it.each([
-    ["is not there", undefined, "cannot be read"],
+    ["is not there", undefined, /cannot read \/.*wrong\.json/],
     ["is no JSON", "{", "is no JSON"],
     ["is no map", `{"a": 1}`, "must be a JSON object"],
     ["has a document that is no GraphQL", `{"a": "{"}`, "a: Syntax Error"],
