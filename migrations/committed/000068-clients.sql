@@ -1,5 +1,5 @@
---! Previous: sha1:e28f0e4f2d90facb0182d38b35c4a0bd8ad681c6
---! Hash: sha1:44b89b5e8fe3ba4186f602e5e35ffb8da94ade03
+--! Previous: sha1:fc9b387f6f9f2716ac2bd96f804f10436c0624b6
+--! Hash: sha1:d287188527c4e8f3ff0e98e47e9c911ec1368b79
 --! Message: clients
 
 -- What clients of the API rely on: cursors of functions that name a row.
