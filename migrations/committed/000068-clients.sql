@@ -1,5 +1,5 @@
---! Previous: sha1:fc9b387f6f9f2716ac2bd96f804f10436c0624b6
---! Hash: sha1:d287188527c4e8f3ff0e98e47e9c911ec1368b79
+--! Previous: sha1:a9d715439baa557ede32821077cc5c770a43d7d9
+--! Hash: sha1:62e3f65a285732192abc77d1f779d1a36f7ddad0
 --! Message: clients
 
 -- What clients of the API rely on: cursors of functions that name a row.

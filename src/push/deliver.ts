@@ -1,19 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Pool } from "pg";
 import type { TaskContext } from "../tasks/task.ts";
 import { type Address, buildMessage, type Notification } from "./message.ts";
-import { sendMessage } from "./messaging.ts";
-import { type Outcome, outcomeOf, timedOut } from "./outcome.ts";
+import { type Sending, sendMessage } from "./messaging.ts";
+import { type Outcome, outcomeOf, timedOut, withoutToken } from "./outcome.ts";
+import { type Recorded, record } from "./record.ts";
 
-/**
- * How long a batch may take, milliseconds. firebase-admin gives up on a message after 82 s at worst:
- * what has no answer by then is unknown.
- */
-const BATCH_BUDGET = 60_000;
+/** How long an answer is waited for, milliseconds: firebase-admin hangs up after 15 s, but not on one that trickles. */
+const ANSWER_PATIENCE = 60_000;
 /** What has been answered waits this long for the rest of its batch, milliseconds. */
 const RECORD_INTERVAL = 1000;
-/** How long to try to write outcomes, milliseconds; the heartbeat keeps the batch ours meanwhile. */
-const RECORD_PATIENCE = 120_000;
+/** At most once: so many at a time are marked as handed over, and are nobody's if this process dies. */
+const GROUP = 32;
 
 type Delivery = Address & { id: number; attempts: number };
 type DeliveryOutcome = Outcome & { id: number };
@@ -42,56 +39,80 @@ type Context = Pick<
 >;
 
 /**
- * Claims a batch, sends it and writes the outcomes: in one statement where all is answered soon,
- * else by the second. When the worker is to stop, what was not handed to FCM yet goes back, and what
- * was is waited for.
+ * Claims a batch, sends it and writes the outcomes: in one statement where all is answered soon, else by the
+ * second. Resolves when all of it is done, or only slow answers are waited for, which nobody else has to: the batch
+ * stays ours until they are there. When the worker is to stop, what was not handed to FCM yet goes back.
  */
 export async function deliverBatch(batchId: number, context: Context): Promise<void> {
-  const { pool, logger, workerId, batches, countPushes } = context;
+  const { batches, logger } = context;
   // A job that came twice must not send twice.
   if (batches.has(batchId)) return;
-  batches.add(batchId);
-  try {
-    const { rows } = await pool.query<Claimed>(
-      `select c.fence, c.notification, c.deliveries, b.device_type as platform,
-         cardinality(b.delivery_ids) as size
-       from app_private.delivery_batches b, app_private.claim_batch($1, $2) c where b.id = $1`,
-      [batchId, workerId],
-    );
-    const [claimed] = rows;
-    if (!claimed) return;
-    const { platform, size } = claimed;
-    const withheld = size - (claimed.deliveries?.length ?? 0);
-    if (withheld > 0) countPushes(platform, "withheld", withheld);
-    if (claimed.fence === null) return;
-    const about = { notificationId: claimed.notification.id, deliveries: 0, recorded: 0 };
-    await send(claimed, context, async (outcomes) => {
-      const { recorded, alert } = await record(pool, [
-        batchId,
-        workerId,
-        claimed.fence,
-        JSON.stringify(outcomes),
-      ]);
-      about.deliveries += outcomes.length;
-      about.recorded += recorded;
-      if (alert?.startsWith("devices: ")) {
-        // Of one user, or of a few among many: no reason to wake anybody.
-        logger.warn({ ...about, alert }, "FCM refuses some devices: they wait");
-      } else if (alert !== null) {
-        const said = outcomes.find(({ error_code }) => error_code === alert)?.error_message;
-        logger.error({ ...about, alert, said }, ALERTS[alert] ?? "FCM refuses: sending is paused");
-      }
-      if (alert === "lost") return false;
-      for (const [status, group] of Object.entries(Object.groupBy(outcomes, (one) => one.status))) {
-        const isHeld = alert === "circuit_breaker" && status === "dead_address";
-        countPushes(platform, isHeld ? "held" : status, group.length);
-      }
-      return true;
-    });
-    logger.info(about, "pushes sent");
-  } finally {
-    batches.delete(batchId);
+  const { promise: handedOver, resolve } = Promise.withResolvers<void>();
+  let isLetGo = false;
+  const letGo = () => {
+    isLetGo = true;
+    resolve();
+  };
+  const whole = deliverAll(batchId, context, letGo).finally(() => batches.delete(batchId));
+  batches.set(
+    batchId,
+    whole.catch((error) => {
+      // Else it is the job's.
+      if (isLetGo) logger.error({ error, batchId }, "pushes failed");
+    }),
+  );
+  await Promise.race([whole, handedOver]);
+}
+
+async function deliverAll(batchId: number, context: Context, letGo: () => void): Promise<void> {
+  const { pool, logger, workerId, countPushes } = context;
+  const { rows } = await pool.query<Claimed>(
+    `select c.fence, c.notification, c.deliveries, b.device_type as platform,
+       cardinality(b.delivery_ids) as size
+     from app_private.delivery_batches b,
+       app_private.claim_batch($1, $2, false) c where b.id = $1`,
+    [batchId, workerId],
+  );
+  const [claimed] = rows;
+  if (!claimed) return;
+  const { platform, size, fence, notification } = claimed;
+  const withheld = size - (claimed.deliveries?.length ?? 0);
+  if (withheld > 0) countPushes(platform, "withheld", withheld);
+  if (fence === null) return;
+  const about = { notificationId: notification.id, deliveries: 0, recorded: 0 };
+
+  async function write(outcomes: DeliveryOutcome[]): Promise<Recorded> {
+    const values = [batchId, workerId, fence, JSON.stringify(outcomes), notification.id];
+    const result = await record(pool, values);
+    const { alert } = result;
+    about.deliveries += outcomes.length;
+    about.recorded += result.recorded;
+    if (alert?.startsWith("devices: ")) {
+      // Of one user, or of a few among many: no reason to wake anybody.
+      logger.warn({ ...about, alert }, "FCM refuses some devices: they wait");
+    } else if (alert !== null) {
+      const said = outcomes.find(({ error_code }) => error_code === alert)?.error_message;
+      logger.error({ ...about, alert, said }, ALERTS[alert] ?? "FCM refuses: sending is paused");
+    }
+    if (alert === "lost") return result;
+    for (const [status, group] of Object.entries(Object.groupBy(outcomes, (one) => one.status))) {
+      const isHeld = alert === "circuit_breaker" && status === "dead_address";
+      countPushes(platform, isHeld ? "held" : status, group.length);
+    }
+    return result;
   }
+
+  async function mark(group: Delivery[]): Promise<Delivery[]> {
+    const { rows } = await pool.query<{ id: string }>(
+      "select id from app_private.hand_over($1, $2, $3, $4) as id",
+      [batchId, workerId, fence, group.map(({ id }) => id)],
+    );
+    const marked = new Set(rows.map(({ id }) => Number(id)));
+    return group.filter(({ id }) => marked.has(id));
+  }
+
+  await send(claimed, context, { write, mark, letGo });
+  logger.info(about, "pushes sent");
 }
 
 const ALERTS: Readonly<Record<string, string>> = {
@@ -99,101 +120,104 @@ const ALERTS: Readonly<Record<string, string>> = {
   circuit_breaker: "suspiciously many addresses seem dead: an operator has to decide",
 };
 
-/** Sends; `write` gets the outcome of each delivery once, and says whether the batch is still ours. */
+interface Ledger {
+  /** Gets the outcome of each delivery once, and says whether the batch is still ours. */
+  write(outcomes: DeliveryOutcome[]): Promise<Recorded>;
+  /** At most once: these are handed over now. Returns those that still may be. */
+  mark(group: Delivery[]): Promise<Delivery[]>;
+  /** Only slow answers are waited for. */
+  letGo(): void;
+}
+
 async function send(
   { notification, deliveries }: Claimed,
-  { messaging, lanes, isFresh, stopping, drained }: Context,
-  write: (outcomes: DeliveryOutcome[]) => Promise<boolean>,
+  { messaging, lanes, isFresh, stopping, drained, logger }: Context,
+  { write, mark, letGo }: Ledger,
 ): Promise<void> {
   const now = new Date();
-  const inFlight = new Set<Delivery>();
+  const inFlight = new Map<Delivery, Sending>();
   const unsent = new Set(deliveries);
   let answered: DeliveryOutcome[] = [];
-  const overdue = new AbortController();
+  let isHandedOver = false;
+  /** Nothing more is handed to FCM. */
+  const halt = new AbortController();
+  /** Nothing more is waited for. */
   const over = new AbortController();
   const end = () => over.abort();
-  const timer = setTimeout(end, BATCH_BUDGET);
+  const signal = AbortSignal.any([halt.signal, over.signal, stopping]);
   drained.addEventListener("abort", end);
+  let timer: NodeJS.Timeout | undefined;
 
   async function deliver(delivery: Delivery): Promise<void> {
     // It was suspended, or the database is away: others may have the rest. What FCM has is still waited for.
-    if (!isFresh()) return overdue.abort();
+    if (!isFresh()) return halt.abort();
     unsent.delete(delivery);
-    inFlight.add(delivery);
-    const answer = await sendMessage(
-      messaging,
-      () => buildMessage(notification, delivery, now),
-      notification.delivery === "at_most_once",
-    );
-    // What comes later has been written down as unknown.
-    if (over.signal.aborted) return;
-    inFlight.delete(delivery);
+    const sending = sendMessage(messaging, () => buildMessage(notification, delivery, now));
+    inFlight.set(delivery, sending);
+    const answer = await sending.answer;
+    // What was given up has been written down as unknown.
+    if (!inFlight.delete(delivery)) return;
     answered.push({
       id: delivery.id,
       ...withoutToken(outcomeOf(answer, delivery.attempts), delivery.token),
     });
+    if (isHandedOver && inFlight.size === 0) end();
+  }
+
+  async function handOver(): Promise<void> {
+    if (notification.delivery === "at_most_once") {
+      for (let i = 0; i < deliveries.length && !signal.aborted; i += GROUP) {
+        await lanes.run(await mark(deliveries.slice(i, i + GROUP)), deliver, signal);
+      }
+    } else {
+      await lanes.run(deliveries, deliver, signal);
+    }
+  }
+
+  void handOver()
+    .catch((error) => {
+      // The database is away, or this process is: what is not handed over goes back.
+      logger.warn({ error: (error as Error).message }, "pushes cannot be handed over");
+      halt.abort();
+    })
+    .then(() => {
+      isHandedOver = true;
+      if (inFlight.size === 0) return end();
+      timer = setTimeout(end, ANSWER_PATIENCE);
+      letGo();
+    });
+
+  /** What was never handed over goes back, once it is sure that it will not be. */
+  function takeUnsent(): DeliveryOutcome[] {
+    const outcomes = [...unsent].map(({ id }) => ({ id, status: "queued" as const }));
+    unsent.clear();
+    return outcomes;
   }
 
   try {
-    const signal = AbortSignal.any([over.signal, overdue.signal, stopping]);
-    void lanes.run(deliveries, deliver, signal).then(end);
     for (;;) {
       await delay(RECORD_INTERVAL, undefined, { signal: over.signal }).catch(() => undefined);
       if (over.signal.aborted) break;
       // Whether so many addresses can be dead is judged by the whole batch.
       const outcomes = answered.filter(({ status }) => status !== "dead_address");
       answered = answered.filter(({ status }) => status === "dead_address");
-      if (outcomes.length > 0 && !(await write(outcomes))) return;
+      if (isHandedOver) outcomes.push(...takeUnsent());
+      const { alert, canceled } = await write(outcomes);
+      if (alert === "lost") return;
+      if (canceled) halt.abort();
     }
+    const overdue = [...inFlight];
+    inFlight.clear();
+    for (const [, sending] of overdue) sending.giveUp();
     await write([
       ...answered,
-      ...[...inFlight].map(({ id, attempts }) => ({ id, ...timedOut(attempts) })),
-      ...[...unsent].map(({ id }) => ({ id, status: "queued" as const })),
+      ...overdue.map(([{ id, attempts }]) => ({ id, ...timedOut(attempts) })),
+      ...takeUnsent(),
     ]);
   } finally {
     end();
     clearTimeout(timer);
+    for (const sending of inFlight.values()) sending.giveUp();
     drained.removeEventListener("abort", end);
   }
-}
-
-/** FCM may quote the address that it objects to; shorter than this is no address, but a part of any word. */
-const SHORTEST_TOKEN = 4;
-
-function withoutToken(outcome: Outcome, token: string): Outcome {
-  const { error_message } = outcome;
-  if (error_message === undefined || token.length < SHORTEST_TOKEN) return outcome;
-  return { ...outcome, error_message: error_message.replaceAll(token, "[removed]") };
-}
-
-/**
- * Writes the outcomes, whatever it takes: what FCM has accepted and the ledger does not know would
- * be sent again.
- */
-async function record(
-  pool: Pool,
-  values: unknown[],
-): Promise<{ recorded: number; alert: string | null }> {
-  const deadline = Date.now() + RECORD_PATIENCE;
-  for (let pause = 100; ; pause = Math.min(pause * 2, 2000)) {
-    try {
-      const { rows } = await pool.query<{ recorded: number; alert: string | null }>(
-        "select recorded, alert from app_private.record_batch($1, $2, $3, $4::jsonb)",
-        values,
-      );
-      return rows[0] ?? { recorded: 0, alert: null };
-    } catch (error) {
-      if (!isPassing(error) || Date.now() + pause > deadline) throw error;
-      await delay(pause);
-    }
-  }
-}
-
-/** A deadlock or a serialization failure, or a database that is away for the moment. */
-function isPassing(error: unknown): boolean {
-  const { code, message } = error as { code?: string; message?: string };
-  return (
-    /^(40|57P|08|E)/.test(code ?? "") ||
-    /Connection terminated|timeout exceeded when trying to connect/.test(message ?? "")
-  );
 }

@@ -12,13 +12,14 @@ import {
   initializeApp,
 } from "firebase-admin/app";
 import { getMessaging, type Message, type Messaging } from "firebase-admin/messaging";
+import { LANES, SLOW_MESSAGES } from "./lanes.ts";
 
 export type MessagingConfig =
   | { kind: "google"; serviceAccountPath?: string }
   | { kind: "emulator"; host: string };
 
-/** Connections to FCM that are kept open: HTTP/1.1 carries one message at a time on each. */
-export const SOCKETS = 64;
+/** Connections to FCM at most: HTTP/1.1 carries one message at a time on each. */
+const SOCKETS = LANES + SLOW_MESSAGES;
 
 /**
  * firebase-admin, unmodified, connected to Google or to an emulator. `sendEach` opens a new HTTP/2
@@ -52,51 +53,96 @@ export function createMessaging(config: MessagingConfig): {
   };
 }
 
-/** What FCM said of a message, or that nothing was heard. */
-export type Answered = { success: true; messageId: string } | { success: false; error: unknown };
+/** What FCM said of a message, or why nothing was heard. */
+export type Answered =
+  | { success: true; messageId: unknown }
+  /** isUnsent: it was refused here, and nothing of it has left. */
+  | { success: false; error: unknown; isUnsent?: boolean };
 
-/**
- * Sends one message; a refusal is an answer like any other, also where the message cannot be built.
- * The SDK asks again by itself, up to four times, where a connection breaks or FCM says 503:
- * `atMostOnce` lets it do so only where FCM has answered.
- */
-export async function sendMessage(
-  messaging: Messaging,
-  build: () => Message,
-  atMostOnce = false,
-): Promise<Answered> {
-  try {
-    const send = () => messaging.send(build());
-    const messageId = await (atMostOnce ? sending.run({ unanswered: false }, send) : send());
-    return { success: true, messageId };
-  } catch (error) {
-    return { success: false, error };
-  }
+/** A message on its way. */
+export interface Sending {
+  /** A refusal is an answer like any other; never rejects. */
+  answer: Promise<Answered>;
+  /** Nobody waits for it any more: it is not sent where it has not been, and hung up on where it has. */
+  giveUp(): void;
 }
 
-/** The message that is being sent, where it must not be sent twice. */
-const sending = new AsyncLocalStorage<{ unanswered: boolean }>();
+/**
+ * Sends one message, once. The SDK would ask again by itself, up to four times and after a minute's sleep, where a
+ * connection breaks or FCM says 503: whether and when it is repeated is the ledger's to say.
+ */
+export function sendMessage(messaging: Messaging, build: () => Message): Sending {
+  const request: Request = { isOver: false };
+  const given = Promise.withResolvers<Answered>();
 
-/** Refuses to send again what may have arrived: nobody knows, because no answer came. */
+  async function send(): Promise<Answered> {
+    let sent: Promise<string>;
+    try {
+      const message = build();
+      sent = requests.run(request, () => messaging.send(message));
+    } catch (error) {
+      return { success: false, error, isUnsent: true };
+    }
+    try {
+      return { success: true, messageId: await sent };
+    } catch (error) {
+      const { headers } = (error as { httpResponse?: { headers?: Headers } }).httpResponse ?? {};
+      if (headers && request.hasHurried) headers["retry-after"] = request.retryAfter;
+      return { success: false, error };
+    }
+  }
+
+  void send().then(given.resolve);
+  return {
+    answer: given.promise,
+    giveUp() {
+      request.isOver = true;
+      given.resolve({ success: false, error: new Error("Nobody waits for this any more.") });
+      request.http?.destroy();
+    },
+  };
+}
+
+type Headers = Record<string, unknown>;
+
+/** The one HTTP request that a message may make. */
+interface Request {
+  /** It was made, or may not be made any more. */
+  isOver: boolean;
+  http?: ClientRequest;
+  /** What FCM said, where the SDK was told something else. */
+  hasHurried?: boolean;
+  retryAfter?: string | undefined;
+}
+
+/** The message that is being sent. */
+const requests = new AsyncLocalStorage<Request>();
+
+/** Lets each message make one request. */
 class OnceAgent extends Agent {
   // Node.js calls this for each request, in the context of who makes it.
-  addRequest(request: ClientRequest, ...rest: unknown[]): void {
-    const message = sending.getStore();
-    if (message?.unanswered) {
+  addRequest(http: ClientRequest, ...rest: unknown[]): void {
+    const request = requests.getStore();
+    if (request?.isOver) {
       // As an agent says that there is no socket to be had.
-      const refused = new Error("No answer came; this message is not sent twice.");
+      const refused = new Error("No answer came; a message is sent once.");
       // biome-ignore lint/suspicious/noExplicitAny: the types know a socket only
-      (request as any).onSocket(null, refused);
+      (http as any).onSocket(null, refused);
       return;
     }
-    if (message) {
-      message.unanswered = true;
-      request.once("response", () => {
-        message.unanswered = false;
+    if (request) {
+      request.isOver = true;
+      request.http = http;
+      http.once("response", ({ statusCode, headers }) => {
+        if (statusCode !== 503) return;
+        // The SDK hands a 503 on at once only where it is to wait for longer than a minute.
+        request.hasHurried = true;
+        request.retryAfter = headers["retry-after"];
+        headers["retry-after"] = "3600";
       });
     }
     // biome-ignore lint/suspicious/noExplicitAny: not in the types, though agents are made of it
-    (Agent.prototype as any).addRequest.call(this, request, ...rest);
+    (Agent.prototype as any).addRequest.call(this, http, ...rest);
   }
 }
 

@@ -25,7 +25,7 @@ const HOUR = 60 * MINUTE;
 /** What Retry-After may ask for at most: nobody means a year. */
 const DAY = 24 * HOUR;
 
-/** A message that has no answer when its batch has to end. */
+/** A message that has no answer when it is waited for no longer. */
 export function timedOut(attempts: number): Outcome {
   return { status: "unknown", error_code: "TIMEOUT", retry_after: backOff(1, attempts) };
 }
@@ -46,10 +46,13 @@ export function outcomeOf(answered: Answered, attempts: number): Outcome {
 }
 
 function judge(answered: Answered, attempts: number): Outcome {
-  if (answered.success) {
+  if (answered.success && MESSAGE_NAME.test(String(answered.messageId))) {
     return { status: "accepted", message_id: storable(answered.messageId) };
   }
-  const { status, headers, code, aboutAddress, aboutDevice } = answerOf(answered.error);
+  const { status, headers, code, isSaid, aboutAddress, aboutDevice } = answered.success
+    ? UNREADABLE
+    : answerOf(answered.error);
+  if (!answered.success && answered.isUnsent) return { status: "failed", error_code: code };
   const retryAfter = secondsOf(headers["retry-after"]);
   const retry = (first: number, pause?: Outcome["pause"]): Outcome => ({
     status: "retrying",
@@ -77,20 +80,48 @@ function judge(answered: Answered, attempts: number): Outcome {
     case "app/invalid-credential":
       // Our credentials, or our project: an operator has to mend it, and addresses stay.
       return retry(MINUTE, "project");
-    case "app/network-error":
-    case "app/network-timeout":
-      return { ...retry(1), status: "unknown" };
-    default:
-      // UNAVAILABLE, INTERNAL, a proxy's HTML. Another 4xx would be refused again, and so would what
-      // the SDK itself refuses to send.
-      if (status >= 500) return retry(1, "outage");
-      // A 2xx that cannot be read: FCM may have taken it.
-      if (status >= 200 && status < 300) return { ...retry(1), status: "unknown" };
-      // A proxy between FCM and us, for the moment.
-      if (status >= 300 && (status < 400 || status === 407 || status === 408)) return retry(1);
-      return { status: "failed", error_code: code };
   }
+  switch (status) {
+    case 0:
+      // What the SDK finds out before it asks is about us.
+      if (code.startsWith("messaging/")) return retry(MINUTE, "project");
+      // Nobody was there to take it; else nobody knows what became of it.
+      if (NOBODY_THERE.has(causeOf(answered))) return retry(1, "outage");
+      return { ...retry(1), status: "unknown" };
+    // The same where something between FCM and us says so, or Google in other words.
+    case 401:
+    case 403:
+    case 404:
+    case 429:
+      return retry(MINUTE, "project");
+    // A proxy between FCM and us, for the moment.
+    case 407:
+    case 408:
+      return retry(1);
+  }
+  // A 2xx that cannot be read: FCM may have taken it.
+  if (status < 300) return { ...retry(1), status: "unknown" };
+  if (status < 400) return retry(1);
+  // FCM's own word on the message: it would be refused again. What it did not say itself is an outage.
+  return status < 500 && isSaid ? { status: "failed", error_code: code } : retry(1, "outage");
 }
+
+/** What Node.js says where no connection came about. */
+const NOBODY_THERE = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+]);
+
+function causeOf(answered: Answered): string {
+  const { error } = answered as { error?: { cause?: { code?: string } } };
+  return error?.cause?.code ?? "";
+}
+
+/** FCM's name of a message. */
+const MESSAGE_NAME = /^projects\/[^/]+\/messages\/./;
 
 /**
  * What was said of an error: by FCM, or by the SDK where FCM said nothing. Nobody knows what a proxy's page
@@ -117,16 +148,37 @@ function messageOf(error: unknown): string | undefined {
 const OPAQUE =
   /[\w.+-]+@[\w.-]*\w|\bya29\.[\w.-]*\w|(?=[\w:+=-]*\d)(?=[\w:+=-]*[A-Za-z])[\w:+=-]{24,}/g;
 
+/** FCM may quote the address that it objects to; shorter than this is no address, but a part of any word. */
+const SHORTEST_TOKEN = 4;
+
+export function withoutToken(outcome: Outcome, token: string): Outcome {
+  const { error_message } = outcome;
+  if (error_message === undefined || token.length < SHORTEST_TOKEN) return outcome;
+  return { ...outcome, error_message: error_message.replaceAll(token, "[removed]") };
+}
+
 interface Answer {
   /** HTTP; 0 where there was none. */
   status: number;
   headers: Record<string, unknown>;
   code: string;
+  /** It was FCM that said so, or Google's gateway. */
+  isSaid: boolean;
   /** It says that the address is no good, and not the message. */
   aboutAddress: boolean;
   /** It is the quota of one device, as google.rpc.QuotaFailure says. */
   aboutDevice: boolean;
 }
+
+/** A 200 that names no message. */
+const UNREADABLE: Answer = {
+  status: 200,
+  headers: {},
+  code: "HTTP_200",
+  isSaid: false,
+  aboutAddress: false,
+  aboutDevice: false,
+};
 
 /** FCM says so in words, and only sometimes with the field besides. */
 const BAD_TOKEN = /registration token is not a valid|APNs device token is disabled/i;
@@ -160,14 +212,15 @@ function answerOf(error: unknown): Answer {
   const details = Array.isArray(found) ? found.filter((one) => typeof one === "object" && one) : [];
   const field = details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field;
   const status = httpResponse?.status ?? 0;
+  const said =
+    details.find((detail) => String(detail["@type"]).endsWith("fcm.v1.FcmError"))?.errorCode ??
+    body?.error?.status;
+  const isSaid = typeof said === "string";
   return {
     status,
     headers: httpResponse?.headers ?? {},
-    code: storable(
-      details.find((detail) => String(detail["@type"]).endsWith("fcm.v1.FcmError"))?.errorCode ??
-        body?.error?.status ??
-        (status >= 500 || (status >= 200 && status < 400) ? `HTTP_${status}` : code),
-    ),
+    code: storable(isSaid ? said : status > 0 ? `HTTP_${status}` : code),
+    isSaid,
     aboutAddress:
       field === "message.token" ||
       field === "message.fid" ||

@@ -31,7 +31,7 @@ export interface Heartbeat {
 export async function startHeartbeat(options: {
   pool: Pool;
   workerId: string;
-  batches: ReadonlySet<number>;
+  batches: ReadonlyMap<number, unknown>;
   jobs: OwnJobs;
   logger: Logger;
 }): Promise<Heartbeat> {
@@ -50,7 +50,7 @@ export async function startHeartbeat(options: {
         pool.query("select app_private.heartbeat($1, $2, $3)", [
           workerId,
           jobs.poolIds(),
-          [...batches],
+          [...batches.keys()],
         ]),
       );
     return said;
@@ -72,6 +72,7 @@ export async function startHeartbeat(options: {
         batches: number;
         notifications: number;
       }>("select dead_workers, batches, notifications from app_private.sweep()");
+      await pool.query("select app_private.apply_acknowledgements()");
       const [swept] = rows;
       if (swept && swept.dead_workers + swept.batches + swept.notifications > 0) {
         logger.warn(swept, "taken up what a dead worker left");

@@ -24,8 +24,8 @@ export interface TaskContext {
   logger: Logger;
   /** This process in app_private.workers. */
   workerId: string;
-  /** The batches of pushes that this process is at: its heartbeat keeps them its own. */
-  batches: Set<number>;
+  /** The batches of pushes that this process is at, and when it is done: its heartbeat keeps them its own. */
+  batches: Map<number, Promise<void>>;
   countPushes: PushCounter;
   /** Whether this worker's batches are still its own, by the clock: what it has not sent by then is another's. */
   isFresh(): boolean;

@@ -16,7 +16,7 @@ import { watchPool } from "../metrics/api-metrics.ts";
 import { watchQueue } from "../metrics/queue-metrics.ts";
 import { createPushCounter, watchJobs, watchListen } from "../metrics/worker-metrics.ts";
 import { createLanes } from "../push/lanes.ts";
-import { createMessaging, SOCKETS } from "../push/messaging.ts";
+import { createMessaging } from "../push/messaging.ts";
 import { CRONTAB } from "./crontab.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import { loadTasks } from "./load-tasks.ts";
@@ -91,7 +91,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const events = new EventEmitter();
     watchJobs(registry, events, logger);
     const isListening = watchListen(registry, events, 2);
-    const batches = new Set<number>();
+    const batches = new Map<number, Promise<void>>();
     const jobs = watchOwnJobs(events);
     const heartbeat = await startHeartbeat({ pool, workerId, batches, jobs, logger });
     stack.defer(() => heartbeat.stop());
@@ -99,7 +99,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       await loadTasks({
         pool,
         messaging,
-        lanes: createLanes(SOCKETS),
+        lanes: createLanes(),
         sendMail: createSendMail({ ...config, from: config.mailFrom }),
         sendSms: createSendSms({ ...config, webhook: config.smsWebhook }),
         publicUrl: config.publicUrl,
@@ -135,7 +135,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       parsedCronItems: [],
       concurrency: PUSH_CONCURRENCY,
     });
-    stack.defer(() => pushes.stop());
+    stack.defer(async () => {
+      await pushes.stop();
+      // Whose jobs are done, because they only wait for slow answers.
+      await Promise.all(batches.values());
+    });
     const others = await begin({
       taskList: Object.fromEntries(tasks.filter((task) => !isPush(task))),
       parsedCronItems: parseCrontab(CRONTAB),

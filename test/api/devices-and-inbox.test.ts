@@ -115,10 +115,13 @@ describe("devices", () => {
     expect(texts).not.toContain("For Ann only");
   });
 
-  it.each(["", " ", "a b", "x".repeat(1025)])("with the token %j are refused", async (token) => {
-    const { errors } = await register(ann, token);
-    expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "token" });
-  });
+  it.each(["", " ", "a b", "x".repeat(1025), "\u6587".repeat(1024), "a\u200bb"])(
+    "with the token %j are refused",
+    async (token) => {
+      const { errors } = await register(ann, token);
+      expect(errors[0]?.extensions).toMatchObject({ code: "BAD_USER_INPUT", field: "token" });
+    },
+  );
 
   it("of nobody are refused", async () => {
     const { errors } = await api.graphql(REGISTER, {
@@ -312,5 +315,45 @@ describe("the inbox", () => {
       notification: { readAt: expect.any(String) },
     });
     expect((await finished(id)).sentStatus).toBe(true);
+  });
+
+  it("acknowledgeDelivery of what is still being sent is kept until the outcome is known", async () => {
+    const ines = await api.signUp();
+    await register(ines, "ines-phone");
+    await register(ines, "hang-ines");
+    const id = await send({ users: [ines.userId] });
+    const { name } = await worker.emulator.phones.nextMessage("ines-phone", 10_000);
+    const acknowledge = `mutation { acknowledgeDelivery(input: {messageId: "${name}", opened: true}) {
+      notificationDelivery { status } } }`;
+    const foreign = await api.graphql(acknowledge, { token: ann.token });
+    expect(foreign.errors[0]?.extensions.code).toBe("NOT_FOUND");
+    expect((await api.graphql(acknowledge, { token: ines.token })).errors).toEqual([]);
+    const notification = await until(
+      async () =>
+        (
+          await api.graphql(
+            `{ notification(id: ${id}) { readAt deliveries { nodes { status acknowledgedAt } } } }`,
+            { token: ines.token },
+          )
+        ).data.notification,
+      ({ deliveries }) =>
+        deliveries.nodes.some(({ status }: { status: string }) => status === "ACKNOWLEDGED"),
+      20_000,
+    );
+    expect(notification.readAt).not.toBeNull();
+  });
+
+  it("quiet hours that end at 24:00 end at midnight, and a whole day is none", async () => {
+    const quiet = async (starts: string, ends: string) =>
+      api.graphql(
+        `mutation { setQuietHours(input: {starts: "${starts}", ends: "${ends}"}) { quietHour { starts ends } } }`,
+        { token: ann.token },
+      );
+    const { data } = await quiet("22:00", "24:00");
+    expect(data.setQuietHours.quietHour).toEqual({
+      starts: "22:00:00.000000",
+      ends: "00:00:00.000000",
+    });
+    expect((await quiet("00:00", "24:00")).errors[0]?.extensions.code).toBe("BAD_USER_INPUT");
   });
 });

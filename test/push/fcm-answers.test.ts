@@ -9,6 +9,8 @@ const used = usePushes();
 afterEach(async () => {
   used.worker.emulator.faults.clear();
   await used.database.owner.query("delete from app_public.push_pauses");
+  // As if nothing had been accepted for long.
+  await used.database.owner.query("delete from app_private.push_acceptances");
 });
 
 const why = async (notification: number, user: number) =>
@@ -125,59 +127,113 @@ describe("FCM's answer", () => {
     },
   );
 
-  it("403 SENDER_ID_MISMATCH of several users stops this project's sending; of one their devices wait alone", async () => {
-    // A registration of another project, which anybody can send us.
-    const [warned, alarmed] = [vi.spyOn(searchedLogger, "warn"), vi.spyOn(searchedLogger, "error")];
-    const { notificationId, id: user, ...foreign } = await answered("mismatch");
-    expect(foreign).toMatchObject({
-      status: "retrying",
-      error_code: "SENDER_ID_MISMATCH",
-      disabled_reason: null,
-    });
-    expect(await why(notificationId, user)).toEqual({
-      reason: "other_project",
-      sentence: expect.stringMatching(/the token belongs to another Firebase project, so/),
-    });
-    expect(await pauses()).toEqual([]);
-    const [one, two] = [
-      await used.pushes.userWithDevices("mismatch"),
-      await used.pushes.userWithDevices("mismatch"),
-    ];
-    const id = await used.pushes.notify([one.id, two.id]);
+  /** One notification to a user for each of these tokens, all of which are refused; by when none is tried again. */
+  async function refused(...prefixes: string[]) {
+    const users: number[] = [];
+    for (const prefix of prefixes) users.push((await used.pushes.userWithDevices(prefix)).id);
+    const id = await used.pushes.notify(users);
     await until(
       () => used.pushes.ledger(id),
-      ({ deliveries }) => deliveries.filter(({ status }) => status === "retrying").length === 2,
+      ({ deliveries }) =>
+        deliveries.filter(({ status }) => status === "retrying").length === prefixes.length,
     );
-    expect(await pauses()).toMatchObject([{ device_type: null, error_code: "SENDER_ID_MISMATCH" }]);
-    // Nobody can wake an operator by a registration of theirs.
-    await until(
-      async () => alarmed.mock.calls.length,
-      (alarms) => alarms > 0,
+    const { rows } = await used.database.owner.query(
+      `select count(*) filter (where t.paused_until > now() + interval '50 seconds')::int as waiting
+       from app_public.device_tokens t
+       join app_public.notification_deliveries d on d.device_token_id = t.id
+       where d.notification_id = $1 and t.disabled_at is null`,
+      [id],
     );
-    expect(warned.mock.calls).toEqual([
-      [
-        expect.objectContaining({ alert: "devices: SENDER_ID_MISMATCH" }),
-        "FCM refuses some devices: they wait",
-      ],
-    ]);
-    expect(alarmed.mock.calls).toEqual([
-      [
-        expect.objectContaining({ alert: "SENDER_ID_MISMATCH", said: expect.any(String) }),
-        "FCM refuses: sending is paused",
-      ],
-    ]);
-    vi.restoreAllMocks();
+    return rows[0].waiting;
+  }
+
+  describe.each([
+    ["403 SENDER_ID_MISMATCH", "mismatch", null],
+    ["401 THIRD_PARTY_AUTH_ERROR", "thirdparty", "android"],
+  ])("%s", (answer, prefix, device_type) => {
+    const error_code = answer.slice(4);
+    const accept = () =>
+      used.pushes.userWithDevices("phone").then(({ id }) => used.pushes.notify([id]));
+    const longAgo = (interval: string) =>
+      used.database.owner.query(
+        "update app_private.push_acceptances set accepted_at = now() - $1::interval",
+        [interval],
+      );
+
+    it("of one user makes their devices wait alone, and wakes no operator: anybody can register such an address", async () => {
+      const [warn, error] = [vi.spyOn(searchedLogger, "warn"), vi.spyOn(searchedLogger, "error")];
+      expect(await refused(prefix)).toBe(1);
+      expect(await pauses()).toEqual([]);
+      await until(
+        async () => warn.mock.calls,
+        (calls) => calls.length > 0,
+      );
+      expect(warn.mock.calls).toEqual([
+        [
+          expect.objectContaining({ alert: `devices: ${error_code}` }),
+          "FCM refuses some devices: they wait",
+        ],
+      ]);
+      expect(error.mock.calls).toEqual([]);
+      vi.restoreAllMocks();
+    });
+
+    it("of several users, where nothing is accepted, pauses what it is about, and says so", async () => {
+      const error = vi.spyOn(searchedLogger, "error");
+      expect(await refused(prefix, prefix)).toBe(0);
+      expect(await pauses()).toMatchObject([{ device_type, error_code }]);
+      await until(
+        async () => error.mock.calls,
+        (calls) => calls.length > 0,
+      );
+      expect(error.mock.calls).toEqual([
+        [
+          expect.objectContaining({ alert: error_code, said: expect.any(String) }),
+          "FCM refuses: sending is paused",
+        ],
+      ]);
+      vi.restoreAllMocks();
+    });
+
+    it("of several users, where the others' pushes are accepted, pauses nobody else's", async () => {
+      for (const age of ["0 minutes", "2 minutes", "50 minutes"]) {
+        await used.pushes.settled(await accept());
+        await longAgo(age);
+        expect(await refused(prefix, prefix), age).toBe(2);
+        expect(await pauses(), age).toEqual([]);
+      }
+    });
+
+    it("to several devices that were reached before, and to nobody else since, is our own credentials' fault", async () => {
+      const before = [
+        await used.pushes.userWithDevices("was"),
+        await used.pushes.userWithDevices("was"),
+      ];
+      const users = before.map(({ id }) => id);
+      await used.pushes.settled(await used.pushes.notify(users));
+      used.worker.emulator.faults.add({
+        match: "was",
+        respond: error_code as "SENDER_ID_MISMATCH",
+      });
+      await longAgo("2 minutes");
+      await used.pushes.notify(users);
+      expect(await until(pauses, (found) => found.length > 0)).toMatchObject([
+        { device_type, error_code },
+      ]);
+    });
   });
 
-  it("401 THIRD_PARTY_AUTH_ERROR pauses that platform and keeps its addresses", async () => {
-    expect(await answered("thirdparty")).toMatchObject({
-      status: "retrying",
-      error_code: "THIRD_PARTY_AUTH_ERROR",
-      disabled_reason: null,
+  it("403 SENDER_ID_MISMATCH is told as what it mostly is: another project's token", async () => {
+    const { notificationId, id: user, ...foreign } = await answered("mismatch");
+    expect(foreign).toMatchObject({ status: "retrying", disabled_reason: null });
+    expect(await why(notificationId, user)).toEqual({
+      reason: "other_project",
+      sentence: expect.stringMatching(/the token belongs to another Firebase project/),
     });
-    expect(await pauses()).toMatchObject([
-      { device_type: "android", error_code: "THIRD_PARTY_AUTH_ERROR" },
-    ]);
+  });
+
+  it("401 THIRD_PARTY_AUTH_ERROR pauses no other platform", async () => {
+    await refused("thirdparty", "thirdparty");
     const other = await used.pushes.userWithDevices();
     await used.database.owner.query(
       `insert into app_public.device_tokens (user_id, token, device_type)

@@ -6,14 +6,17 @@ import type { Respond } from "../../src/push/emulator/faults.ts";
 import { createMessaging, sendMessage } from "../../src/push/messaging.ts";
 import { outcomeOf } from "../../src/push/outcome.ts";
 import { useEmulator } from "../support/emulator.ts";
+import { type OtherAnswer, useOtherFcm } from "../support/other-fcm.ts";
+import { until } from "../support/until.ts";
 
 const used = useEmulator();
+const other = useOtherFcm();
 
 /** What becomes of a delivery that the emulator answers so. */
 async function outcome(respond: Respond, address: object = { token: "a" }, retryAfter?: number) {
   used.emulator.faults.add({ respond, ...(retryAfter === undefined ? {} : { retryAfter }) });
   return outcomeOf(
-    await sendMessage(used.firebase.messaging, () => address as { token: string }),
+    await sendMessage(used.firebase.messaging, () => address as { token: string }).answer,
     1,
   );
 }
@@ -82,7 +85,7 @@ describe("the outcome of a delivery", () => {
     ["a redirection", answer(302, ""), "retrying"],
     ["a proxy that wants to know who asks", answer(407, ""), "retrying"],
     ["a time-out of a proxy", answer(408, ""), "retrying"],
-    ["nothing at all", outcomeOf({ success: false, error: undefined }, 1), "failed"],
+    ["nothing at all", outcomeOf({ success: false, error: undefined }, 1), "unknown"],
   ])(
     "of %s is no exception, which would stop the others of its batch",
     (_what, outcome, status) => {
@@ -93,7 +96,8 @@ describe("the outcome of a delivery", () => {
   it("can be stored, whatever FCM says, and waits for a day at most", () => {
     const { error_code } = answer(400, { error: { status: "A\0B\ud800" } });
     expect(error_code).toBe("AB\ufffd");
-    expect(outcomeOf({ success: true, messageId: "a\0b" }, 1).message_id).toBe("ab");
+    const messageId = "projects/p/messages/a\0b";
+    expect(outcomeOf({ success: true, messageId }, 1).message_id).toBe("projects/p/messages/ab");
     expect(answer(500, {}, { "retry-after": "99999999999999" }).retry_after).toBe(86_400);
   });
 
@@ -120,15 +124,113 @@ describe("the outcome of a delivery", () => {
     const answered = await sendMessage(used.firebase.messaging, () => ({
       token: "a",
       data: { gcm: "x" },
-    }));
+    })).answer;
     expect(outcomeOf(answered, 1)).toMatchObject({ status: "failed" });
   });
 
   it("is failed for a message that cannot even be built, so that the others of its batch go out", async () => {
     const answered = await sendMessage(used.firebase.messaging, () => {
       throw new TypeError("no such thing");
-    });
+    }).answer;
     expect(outcomeOf(answered, 1)).toMatchObject({ status: "failed", error_code: "TypeError" });
+  });
+
+  /** What becomes of it where something else than FCM answers, over TLS. */
+  async function otherwise(answer: OtherAnswer) {
+    other.answer = answer;
+    const before = other.requests;
+    const message = { token: "a" };
+    const outcome = outcomeOf(await sendMessage(other.firebase.messaging, () => message).answer, 1);
+    expect(other.requests).toBe(before + 1);
+    return outcome;
+  }
+  const PAGES = ["<html>", "", '{"foo":1}', '{"error":"nope"}', '{"error":{"code":400}}', "[]"];
+
+  it.each([401, 403, 404])(
+    "that a page answers with %s pauses everything, and fails nothing",
+    async (status) => {
+      for (const body of PAGES) {
+        const outcome = await otherwise({ status, body });
+        expect(outcome, body).toMatchObject({
+          status: "retrying",
+          error_code: `HTTP_${status}`,
+          pause: "project",
+        });
+      }
+    },
+  );
+
+  it("that a page answers with 429 waits for Retry-After, or a minute, and everything with it", async () => {
+    for (const body of PAGES) {
+      const headers = { "retry-after": "500" };
+      expect(await otherwise({ status: 429, body, headers }), body).toEqual({
+        status: "retrying",
+        error_code: "HTTP_429",
+        pause: "project",
+        retry_after: 500,
+      });
+      expect((await otherwise({ status: 429, body })).retry_after).toBeGreaterThanOrEqual(60);
+    }
+  });
+
+  it.each([400, 405, 413, 500, 503])(
+    "that a page answers with %s is an outage: FCM itself said nothing",
+    async (status) => {
+      for (const body of PAGES) {
+        expect(await otherwise({ status, body }), body).toMatchObject({
+          status: "retrying",
+          error_code: `HTTP_${status}`,
+          pause: "outage",
+        });
+      }
+    },
+  );
+
+  it("that names no message is unknown, however fine it looks", async () => {
+    const names = ['{"name":5}', '{"name":"5"}', '{"name":""}', "null", '{"name":"projects/p/mess'];
+    for (const body of [...PAGES, ...names]) {
+      expect(await otherwise({ status: 200, body }), body).toMatchObject({ status: "unknown" });
+    }
+    const name = "projects/p/messages/0:1500415314455276%31bd1c9631bd1c96";
+    expect(await otherwise({ status: 200, body: JSON.stringify({ name }) })).toEqual({
+      status: "accepted",
+      message_id: name,
+    });
+  });
+
+  it("that is 503 comes at once with FCM's own Retry-After, and is not asked for again", async () => {
+    for (const seconds of ["45", "3", "120"]) {
+      const headers = { "retry-after": seconds };
+      const { retry_after } = await otherwise({ status: 503, headers });
+      expect(retry_after).toBe(Number(seconds));
+    }
+    expect((await otherwise({ status: 503 })).retry_after).toBeLessThanOrEqual(1.5);
+  });
+
+  it("where nobody listens is an outage: nothing has left", async () => {
+    const { messaging, close } = createMessaging({ kind: "emulator", host: "127.0.0.1:1" });
+    const { answer } = sendMessage(messaging, () => ({ token: "a" }));
+    expect(outcomeOf(await answer, 1)).toMatchObject({ status: "retrying", pause: "outage" });
+    await close();
+  });
+
+  it("that is given up is not sent any more, and hung up on where it was", async () => {
+    const { messaging } = used.firebase;
+    const early = sendMessage(messaging, () => ({ token: "early" }));
+    early.giveUp();
+    expect(await early.answer).toMatchObject({ success: false });
+    used.emulator.faults.add({ match: "silent", respond: "ACCEPT", delay: 60_000 });
+    const late = sendMessage(messaging, () => ({ token: "silent" }));
+    await until(
+      async () => used.emulator.faults.list()[0]?.applied,
+      (applied) => applied === 1,
+    );
+    late.giveUp();
+    expect(await late.answer).toMatchObject({ success: false });
+    // One after the other: what would still have come has come by then.
+    await outcome("ACCEPT", { token: "later" });
+    for (const token of ["early", "silent"])
+      expect(used.emulator.phones.messages(token)).toEqual([]);
   });
 });
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { ensureOwner, withUser } from "../../src/database/connections.ts";
 import { type EmbeddedCluster, startEmbeddedCluster } from "../../src/database/embedded/cluster.ts";
@@ -15,7 +15,12 @@ import { TEST_PASSWORD } from "../support/global-setup.ts";
 import { FINAL } from "../support/pushes.ts";
 import { until } from "../support/until.ts";
 
-const logger = pino({ level: "silent" });
+/** Called for each time that the worker finds the database away. */
+let onAway: (() => void) | undefined;
+const logger = pino(
+  { level: "warn" },
+  { write: (line: string) => line.includes("no heartbeat") && onAway?.() },
+);
 let emulator: FcmEmulator;
 let dataDirectory: string;
 let cluster: EmbeddedCluster;
@@ -68,8 +73,11 @@ async function users(prefix: string, count: number, without = 0): Promise<number
   return rows[0].ids;
 }
 
-async function notify(to: number[]): Promise<number> {
-  const { rows } = await pool.query("select id from app_private.notify($1, 'e', 'm')", [to]);
+async function notify(to: number[], delivery = "at_least_once"): Promise<number> {
+  const { rows } = await pool.query(
+    "select id from app_private.notify($1, 'e', 'm', delivery => $2)",
+    [to, delivery],
+  );
   return rows[0].id;
 }
 
@@ -88,7 +96,7 @@ it("PostgreSQL restarted in mid-send: nothing lost, nothing sent twice", {
 }, async () => {
   emulator.faults.add({ match: "phone", respond: "ACCEPT", delay: 20 });
   const id = await notify(await users("phone", 3000));
-  await emulator.phones.nextMessage("phone-1", 10_000);
+  await emulator.phones.nextMessage("phone-1", 30_000);
   await cluster.stop();
   cluster = await startEmbeddedCluster({ dataDirectory });
 
@@ -126,4 +134,39 @@ it("PostgreSQL that crashes in mid-fan-out: nobody is left out, and nobody gets 
   );
   expect(received.filter((messages) => messages === 0)).toHaveLength(0);
   expect(received.filter((messages) => messages > 1)).toHaveLength(0);
+});
+
+it("PostgreSQL that refuses connections in mid-send, for however long: what FCM has taken is not forgotten", {
+  timeout: 60_000,
+}, async () => {
+  const superuser = new pg.Client({ connectionString: cluster.superuserUrl() });
+  await superuser.connect();
+  emulator.faults.add({ match: "refused", respond: "ACCEPT", delay: 1500 });
+  const recipients = [await users("refused-least", 20), await users("refused-most", 20)] as const;
+  const ids = [await notify(recipients[0]), await notify(recipients[1], "at_most_once")];
+  await until(
+    async () => emulator.faults.list().find(({ match }) => match === "refused")?.applied,
+    (applied) => applied === 40,
+  );
+  // SQLSTATE 53300, as where others have taken all connections.
+  await superuser.query("alter role howdah_owner connection limit 0");
+  await superuser.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'howdah_owner'",
+  );
+  const missed = () => new Promise<void>((resolve) => (onAway = resolve));
+  await missed();
+  // Ten minutes have passed, by the worker's clock.
+  const { now } = Date;
+  const clock = vi.spyOn(Date, "now").mockImplementation(() => now() + 600_000);
+  await missed();
+  clock.mockRestore();
+  await superuser.query("alter role howdah_owner connection limit -1");
+  await superuser.end();
+
+  for (const id of ids) expect(await settled(id)).toBe("sent");
+  for (const which of ["least", "most"]) {
+    for (let n = 1; n <= 20; n += 1) {
+      expect(emulator.phones.messages(`refused-${which}-${n}`)).toHaveLength(1);
+    }
+  }
 });

@@ -226,6 +226,162 @@ describe("devices of one user", () => {
   });
 });
 
+describe("devices of one user that register at the same time", () => {
+  it("are a hundred at most all the same", async () => {
+    const id = await createUser(used.database);
+    await register(id, ...Array.from({ length: 95 }, (_, n) => `rush-${n}`));
+    for (let round = 1; round <= 2; round += 1) {
+      await Promise.all(Array.from({ length: 10 }, (_, n) => register(id, `rush-${round}-${n}`)));
+    }
+    const { rows } = await used.database.owner.query(
+      "select count(*)::int as live from app_public.device_tokens where user_id = $1 and disabled_at is null",
+      [id],
+    );
+    expect(rows).toEqual([{ live: 100 }]);
+  });
+});
+
+describe("a phone that is somebody else's for a moment", () => {
+  it("gets what was skipped meanwhile once its user has it back, and nobody else does", async () => {
+    const { id: user, tokens } = await used.pushes.userWithDevices("lent");
+    const [token] = tokens as [string];
+    const other = await createUser(used.database);
+    used.worker.emulator.faults.add({ match: "lent", respond: "INTERNAL", times: 1 });
+    const id = await used.pushes.notify([user]);
+    await until(
+      () => used.pushes.ledger(id),
+      ({ deliveries: [first] }) => first?.status === "retrying",
+    );
+    await register(other, token);
+    expect(await used.pushes.settled(id)).toMatchObject({
+      status: "no_devices",
+      deliveries: [{ status: "skipped", error_code: "DEVICE_GONE" }],
+    });
+    expect(used.worker.emulator.phones.messages(token)).toEqual([]);
+    await register(user, token);
+    const { deliveries } = await until(
+      () => used.pushes.ledger(id),
+      ({ status }) => status === "sent",
+    );
+    expect(deliveries).toMatchObject([{ status: "accepted", error_code: null }]);
+    // A launch that changes nothing repeats nothing.
+    await register(user, token);
+    expect(used.worker.emulator.phones.messages(token)).toHaveLength(1);
+  });
+
+  it("gets nothing back that was canceled, or has expired", async () => {
+    const { owner } = used.database;
+    const { id: user, tokens } = await used.pushes.userWithDevices("lent");
+    const other = await createUser(used.database);
+    const ids = [await used.pushes.notify([user]), await used.pushes.notify([user])];
+    for (const id of ids) await used.pushes.settled(id);
+    await register(other, tokens[0] as string);
+    await owner.query(
+      "update app_public.notification_deliveries set status = 'skipped', error_code = 'DEVICE_GONE' where user_id = $1",
+      [user],
+    );
+    await owner.query("update app_public.notifications set status = 'canceled' where id = $1", [
+      ids[0],
+    ]);
+    await owner.query(
+      "update app_public.notifications set send_at = now() - interval '2 days', expires_at = now() where id = $1",
+      [ids[1]],
+    );
+    await register(user, tokens[0] as string);
+    const { rows } = await owner.query(
+      "select distinct status from app_public.notification_deliveries where user_id = $1",
+      [user],
+    );
+    expect(rows).toEqual([{ status: "skipped" }]);
+  });
+});
+
+describe("a large notification that is canceled", () => {
+  const statuses = async (id: number) => {
+    const { rows } = await used.database.owner.query(
+      `select d.status, count(*)::int from app_public.notification_deliveries d
+       where d.notification_id = $1 group by d.status`,
+      [id],
+    );
+    return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
+  };
+  async function crowd(prefix: string, devices: number): Promise<number> {
+    const id = await createUser(used.database);
+    await used.database.owner.query(
+      `insert into app_public.device_tokens (user_id, token, device_type)
+       select $1, $2 || '-' || n, 'web' from generate_series(1, $3::int) n`,
+      [id, prefix, devices],
+    );
+    return used.pushes.notify([id]);
+  }
+
+  it("is so at once; its deliveries follow in chunks, and none of it is sent", async () => {
+    const { owner } = used.database;
+    await owner.query("select app_private.pause_pushes('web', 'TEST', 3600, 60)");
+    const id = await crowd("many", 6000);
+    await until(
+      () => statuses(id),
+      ({ queued = 0 }) => queued === 6000,
+    );
+    await until(
+      async () =>
+        (await owner.query("select from graphile_worker.jobs where locked_at is not null"))
+          .rowCount,
+      (running) => running === 0,
+    );
+    const client = await owner.connect();
+    await client.query("begin");
+    await client.query("select app_public.cancel_notification($1)", [id]);
+    const { rows } = await client.query(
+      "select status, count(*)::int from app_public.notification_deliveries where notification_id = $1 group by status order by status",
+      [id],
+    );
+    await client.query("commit");
+    client.release();
+    expect(rows).toEqual([
+      { status: "queued", count: 1000 },
+      { status: "canceled", count: 5000 },
+    ]);
+    await until(
+      () => statuses(id),
+      ({ canceled = 0 }) => canceled === 6000,
+    );
+    await owner.query(
+      "select app_public.lift_push_pause(id) from app_public.push_pauses where ended_at is null",
+    );
+    expect(await statusOf(id)).toBe("canceled");
+    const { rows: left } = await owner.query(
+      "select from app_private.delivery_batches where notification_id = $1",
+      [id],
+    );
+    expect(left).toEqual([]);
+  });
+
+  it("in mid-batch: the worker hears of it, and hands nothing more to FCM", async () => {
+    used.worker.emulator.faults.add({ match: "stopme", respond: "ACCEPT", delay: 900 });
+    const id = await crowd("stopme", 500);
+    await used.worker.emulator.phones.nextMessage("stopme-1", 10_000);
+    await used.database.owner.query("select app_public.cancel_notification($1)", [id]);
+    const { canceled, accepted, ...others } = await until(
+      () => statuses(id),
+      ({ sending, queued }) => sending === undefined && queued === undefined,
+      20_000,
+    );
+    expect(others).toEqual({});
+    expect(canceled).toBeGreaterThan(0);
+    const received = Array.from(
+      { length: 500 },
+      (_, n) => used.worker.emulator.phones.messages(`stopme-${n + 1}`).length,
+    );
+    expect(received.filter((count) => count === 1)).toHaveLength(accepted);
+    const { rows } = await used.database.owner.query(
+      "select status, sent_status from app_public.notifications where id = $1",
+      [id],
+    );
+    expect(rows).toEqual([{ status: "canceled", sent_status: true }]);
+  });
+});
+
 describe("push only if unread", () => {
   it("is refused where it expires before the wait is over", async () => {
     const id = await createUser(used.database);

@@ -241,9 +241,9 @@ describe("the fan-out", () => {
           outcomes,
         ])
       ).rows[0];
-    expect(await record(first, 1)).toEqual({ recorded: 0, alert: "lost" });
-    expect(await record(second, 1)).toEqual({ recorded: 0, alert: "lost" });
-    expect(await record(second, 2)).toEqual({ recorded: 25, alert: null });
-    expect(await record(second, 2)).toEqual({ recorded: 0, alert: "lost" });
+    expect(await record(first, 1)).toMatchObject({ recorded: 0, alert: "lost" });
+    expect(await record(second, 1)).toMatchObject({ recorded: 0, alert: "lost" });
+    expect(await record(second, 2)).toMatchObject({ recorded: 25, alert: null });
+    expect(await record(second, 2)).toMatchObject({ recorded: 0, alert: "lost" });
   });
 });

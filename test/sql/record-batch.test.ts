@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createUser } from "../kit/actors.ts";
+import { as, createUser } from "../kit/actors.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 
 let database: TestDatabase;
@@ -25,14 +25,13 @@ interface Batch {
   statuses(): Promise<Record<string, number>>;
 }
 
-/** A batch of so many deliveries to one user, claimed: to a new one, unless their devices are there already. */
-async function claimedBatch(size: number, known?: number): Promise<Batch> {
+/** A batch of so many deliveries to one user, claimed. */
+async function claimedBatch(size: number): Promise<Batch> {
   const { owner } = database;
-  const user = known ?? (await createUser(database));
+  const user = await createUser(database);
   await owner.query(
     `insert into app_public.device_tokens (user_id, token, device_type)
-     select $1::int, 'batch-' || $1::int || '-' || n, 'web' from generate_series(1, $2) n
-     on conflict do nothing`,
+     select $1::int, 'batch-' || $1::int || '-' || n, 'web' from generate_series(1, $2) n`,
     [user, size],
   );
   const notified = await owner.query("select id from app_private.notify($1, 'e', 'm')", [[user]]);
@@ -81,12 +80,15 @@ describe("outcomes of a batch that are written in parts", () => {
   it("leave the others to the worker, and the last part ends the batch", async () => {
     const batch = await claimedBatch(5);
     const [first, second, third, ...others] = batch.deliveryIds as [number, number, number];
-    expect(await batch.record([first, second], "accepted")).toEqual({ recorded: 2, alert: null });
+    expect(await batch.record([first, second], "accepted")).toMatchObject({
+      recorded: 2,
+      alert: null,
+    });
     expect(await batch.left()).toEqual([third, ...others]);
     expect(await batch.statuses()).toEqual({ accepted: 2, sending: 3 });
-    expect(await batch.record([third], "retrying")).toEqual({ recorded: 1, alert: null });
+    expect(await batch.record([third], "retrying")).toMatchObject({ recorded: 1, alert: null });
     expect(await batch.left()).toEqual(others);
-    expect(await batch.record(others, "accepted")).toEqual({ recorded: 2, alert: null });
+    expect(await batch.record(others, "accepted")).toMatchObject({ recorded: 2, alert: null });
     expect(await batch.left()).toBeUndefined();
     expect(await batch.statuses()).toEqual({ accepted: 4, retrying: 1 });
   });
@@ -100,7 +102,7 @@ describe("outcomes of a batch that are written in parts", () => {
       "update app_public.notification_deliveries set status = 'sending' where id = $1",
       [first],
     );
-    expect(await batch.record([first], "accepted")).toEqual({ recorded: 0, alert: null });
+    expect(await batch.record([first], "accepted")).toMatchObject({ recorded: 0, alert: null });
     expect(await batch.statuses()).toEqual({ sending: 3 });
     const { rows } = await database.owner.query(
       "select answered from app_private.delivery_batches where delivery_ids @> array[$1::bigint]",
@@ -113,17 +115,132 @@ describe("outcomes of a batch that are written in parts", () => {
   it("are one batch to the circuit breaker: dead ones are a share of all of it", async () => {
     const good = await claimedBatch(60);
     await good.record(good.deliveryIds.slice(11), "accepted");
-    expect(await good.record(good.deliveryIds.slice(0, 11), "dead_address")).toEqual({
+    expect(await good.record(good.deliveryIds.slice(0, 11), "dead_address")).toMatchObject({
       recorded: 11,
       alert: null,
     });
     expect(await good.statuses()).toEqual({ accepted: 49, dead_address: 11 });
     const bad = await claimedBatch(50);
     await bad.record(bad.deliveryIds.slice(11), "accepted");
-    expect(await bad.record(bad.deliveryIds.slice(0, 11), "dead_address")).toEqual({
+    expect(await bad.record(bad.deliveryIds.slice(0, 11), "dead_address")).toMatchObject({
       recorded: 11,
       alert: "circuit_breaker",
     });
+  });
+});
+
+describe("an acknowledgement that comes before the outcome", () => {
+  const name = "projects/p/messages/1";
+  const acknowledge = (user: number, id: string, opened = false) =>
+    as(
+      database,
+      { user },
+      async (client) =>
+        (await client.query("select * from app_public.acknowledge_delivery($1, $2)", [id, opened]))
+          .rows[0].status,
+      { commit: true },
+    );
+
+  it("is kept, by its full name or the last part of it, and applied once the name is known", async () => {
+    for (const said of [name, "1"]) {
+      const batch = await claimedBatch(1);
+      expect(await acknowledge(batch.user, said)).toBeNull();
+      expect(await acknowledge(batch.user, said, true)).toBeNull();
+      expect(await acknowledge(batch.user, "another")).toBeNull();
+      await database.owner.query("select app_private.apply_acknowledgements()");
+      expect(await batch.statuses()).toEqual({ sending: 1 });
+      await batch.record(batch.deliveryIds, "accepted", { message_id: name });
+      await database.owner.query("select app_private.apply_acknowledgements()");
+      expect(await batch.statuses()).toEqual({ acknowledged: 1 });
+      const { rows } = await database.owner.query(
+        `select read_at is not null as is_read from app_public.notification_recipients where user_id = $1
+         union all select null from app_private.early_acknowledgements where user_id = $1 and message_id <> 'another'`,
+        [batch.user],
+      );
+      expect(rows).toEqual([{ is_read: true }]);
+    }
+  });
+
+  it("tells nothing of what others get, and is kept of nobody who gets nothing, nor without end", async () => {
+    const batch = await claimedBatch(1);
+    const stranger = await createUser(database);
+    await expect(acknowledge(stranger, name)).rejects.toMatchObject({ code: "HWNFD" });
+    for (let n = 0; n < 100; n += 1) await acknowledge(batch.user, `m${n}`);
+    await expect(acknowledge(batch.user, "one too many")).rejects.toMatchObject({ code: "HWNFD" });
+    await database.owner.query(
+      "update app_private.early_acknowledgements set created_at = now() - interval '11 minutes'",
+    );
+    await database.owner.query("select app_private.apply_acknowledgements()");
+    const { rowCount } = await database.owner.query(
+      "select from app_private.early_acknowledgements",
+    );
+    expect(rowCount).toBe(0);
+  });
+});
+
+describe("a 429 in nobody's words", () => {
+  it("pauses everything, also where others of the batch were accepted", async () => {
+    const { owner } = database;
+    const batch = await claimedBatch(2);
+    const [one, two] = batch.deliveryIds;
+    await owner.query(
+      `select app_private.record_batch(b.id, b.worker_id, b.fence, $2)
+       from app_private.delivery_batches b where b.notification_id = $1`,
+      [
+        batch.notificationId,
+        JSON.stringify([
+          { id: one, status: "accepted" },
+          {
+            id: two,
+            status: "retrying",
+            error_code: "HTTP_429",
+            retry_after: 500,
+            pause: "project",
+          },
+        ]),
+      ],
+    );
+    const { rows } = await owner.query(
+      `delete from app_public.push_pauses returning device_type, error_code,
+         paused_until > now() + interval '490 seconds' as is_long`,
+    );
+    expect(rows).toEqual([{ device_type: null, error_code: "HTTP_429", is_long: true }]);
+  });
+});
+
+describe("a worker that missed its heartbeats", () => {
+  const beat = (id: string) =>
+    database.owner.query("select app_private.heartbeat($1, '{}', '{}')", [id]);
+  const silent = (id: string, seconds: number) =>
+    database.owner.query(
+      "update app_private.workers set heartbeat_at = now() - make_interval(secs => $2) where id = $1",
+      [id, seconds],
+    );
+  async function isAlive(id: string): Promise<boolean> {
+    const { rows } = await database.owner.query(
+      `select app_private.is_alive(w) as alive from app_private.workers w where w.id = $1`,
+      [id],
+    );
+    return rows[0].alive;
+  }
+
+  it("is given time where all did, and the first is back; and is dead where the others did not", async () => {
+    const [first, second] = [randomUUID(), randomUUID()];
+    for (const id of [first, second]) await beat(id);
+    for (const id of [first, second]) await silent(id, 135);
+    expect(await isAlive(second)).toBe(false);
+    await beat(first);
+    expect(await isAlive(second)).toBe(true);
+    // It had died before PostgreSQL was away.
+    await silent(second, 200);
+    expect(await isAlive(second)).toBe(false);
+    await silent(second, 135);
+    await database.owner.query(
+      "update app_private.workers set returned_at = now() - interval '21 seconds' where id = $1",
+      [first],
+    );
+    expect(await isAlive(second)).toBe(false);
+    await database.owner.query("delete from app_private.workers");
   });
 });
 
@@ -178,7 +295,6 @@ describe("a platform's refusal of FCM's credentials", () => {
         "select device_type, error_code, occurrences from app_public.push_pauses where ended_at is null",
       )
     ).rows;
-  const endPauses = () => database.owner.query("delete from app_public.push_pauses");
   const waiting = async (user: number) =>
     (
       await database.owner.query(
@@ -187,30 +303,14 @@ describe("a platform's refusal of FCM's credentials", () => {
       )
     ).rowCount;
 
-  it("pauses the platform where nothing was accepted; the same device does so once, and waits alone then", async () => {
-    const first = await claimedBatch(1);
-    expect(await first.record(first.deliveryIds, "retrying", REFUSED)).toEqual({
-      recorded: 1,
-      alert: "THIRD_PARTY_AUTH_ERROR",
-    });
-    expect(await openPauses()).toMatchObject([
-      { device_type: "web", error_code: "THIRD_PARTY_AUTH_ERROR" },
-    ]);
-    // Who lifts the pause has it sent at once.
-    expect(await waiting(first.user)).toBe(0);
-    await endPauses();
-    const again = await claimedBatch(1, first.user);
-    expect(await again.record(again.deliveryIds, "retrying", REFUSED)).toEqual({
-      recorded: 1,
+  it("to one user makes their devices wait alone: what they are is what their app says", async () => {
+    const batch = await claimedBatch(2);
+    expect(await batch.record(batch.deliveryIds, "retrying", REFUSED)).toMatchObject({
+      recorded: 2,
       alert: "devices: THIRD_PARTY_AUTH_ERROR",
     });
     expect(await openPauses()).toEqual([]);
-    expect(await waiting(first.user)).toBe(1);
-    // Another device shows that it is the platform.
-    const other = await claimedBatch(1);
-    await other.record(other.deliveryIds, "retrying", REFUSED);
-    expect(await openPauses()).toHaveLength(1);
-    await endPauses();
+    expect(await waiting(batch.user)).toBe(2);
   });
 
   it("makes those devices wait alone where others of the batch were accepted", async () => {
@@ -231,7 +331,9 @@ describe("a platform's refusal of FCM's credentials", () => {
       rows[0].fence,
       JSON.stringify(outcomes),
     ]);
-    expect(recorded.rows).toEqual([{ recorded: 4, alert: "devices: THIRD_PARTY_AUTH_ERROR" }]);
+    expect(recorded.rows).toMatchObject([
+      { recorded: 4, alert: "devices: THIRD_PARTY_AUTH_ERROR" },
+    ]);
     expect(await openPauses()).toEqual([]);
     expect(await waiting(batch.user)).toBe(1);
   });
