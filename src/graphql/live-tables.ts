@@ -16,9 +16,13 @@ type Columns = Record<string, unknown>;
 interface Change {
   op: "INSERT" | "UPDATE" | "DELETE";
   id: unknown;
-  /** Absent where they were too long to be told. */
+  /** The columns by which subscribers choose; absent where there was no row, or where they were too long to be told. */
   before?: Columns;
   after?: Columns;
+  /** For the policies: the other columns that they look at, as they were. Carried as it is. */
+  asked?: string;
+  /** Those were too long. */
+  untold?: true;
   /** Whose it was and is, where only its owner may read it; then nobody else of role howdah_user is asked about. */
   owners?: unknown[];
 }
@@ -240,7 +244,7 @@ async function inTheirTypes(
 }
 
 function fits({ before, after }: Change, matches: [string, unknown][]): boolean {
-  // What was too long to be told fits everybody: who may read it is judged after this.
+  // Keys of several kilobytes fit everybody: who may read it is judged after this.
   if (!before && !after) return true;
   return matches.every(([column, value]) =>
     [before, after].some((row) => row !== undefined && String(row[column]) === String(value)),

@@ -110,6 +110,11 @@ describe("searchItems", () => {
     "- ".repeat(3000),
     "not -".repeat(2000),
     "or or or",
+    "-!".repeat(60),
+    "-&|".repeat(60),
+    "(-".repeat(60),
+    "-()".repeat(80),
+    "-<\t".repeat(60),
     "\ud83d\ude00",
   ])("takes anything, such as %#", async (words) => {
     const { errors } = await search(words);
