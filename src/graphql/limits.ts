@@ -142,9 +142,12 @@ const WORDS: Readonly<Record<keyof typeof LIMITS, string>> = {
   values: "values in its lists and objects, counted wherever they are used",
 };
 
+/** Of pages within pages within pages there are soon more than a number can hold. */
+const MOST_TOLD = 1_000_000_000;
+
 function tooComplex(limit: keyof typeof LIMITS, asked?: number): ApiError {
   const most = LIMITS[limit].toLocaleString("en");
-  const more = asked === undefined ? "more" : asked.toLocaleString("en");
+  const more = asked === undefined || asked > MOST_TOLD ? "more" : asked.toLocaleString("en");
   return new ApiError(
     "TOO_COMPLEX",
     `A request may have ${most} ${WORDS[limit]}; this one has ${more}.`,

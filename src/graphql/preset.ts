@@ -92,6 +92,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       graphiqlPath: "/graphiql",
       graphiqlOnGraphQLGET: false,
       maxRequestLength: MAX_REQUEST_LENGTH,
+      allowedRequestContentTypes: ["application/json"],
       websockets: true,
       maskError: createErrorMask({
         constraintMessage: constraints.find,

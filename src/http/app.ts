@@ -17,6 +17,7 @@ import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
 import { consoleDevelopmentRoutes } from "./console-development.ts";
 import { type ConsoleDevelopment, consoleRoutes } from "./console-routes.ts";
 import { dataDeletionRoutes } from "./data-deletion-routes.ts";
+import { plainMediaTypes } from "./media-types.ts";
 import { logRequests } from "./request-log.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { signInRoutes } from "./sign-in-routes.ts";
@@ -79,15 +80,12 @@ export function createApp(options: AppOptions): Express {
     );
   }
   app.use("/console", consoleRoutes(development));
-  app.use("/graphql", plainJson, requireGoodBearer(accessTokens));
+  app.use("/graphql", onlyPost, plainMediaTypes, requireGoodBearer(accessTokens));
   return app;
 }
 
-/** Who takes anything gets application/json, as GraphQL over HTTP has it: that is what old clients read. */
-const plainJson: RequestHandler = (request, response, next) => {
+const onlyPost: RequestHandler = (request, response, next) => {
   if (request.scope) request.scope.operation = null;
-  const { accept = "*/*" } = request.headers;
-  if (accept.trim() === "*/*") request.headers.accept = "application/json";
   // Whatever else is answered with 405, which has to say what would do (RFC 9110).
   if (request.method !== "POST") response.set("Allow", "POST, OPTIONS");
   next();

@@ -43,7 +43,7 @@ export function requireLiveSession(pool: Pool): RequestHandler {
   };
 }
 
-const GRAPHQL_RESPONSE = "application/graphql-response+json";
+export const GRAPHQL_RESPONSE = "application/graphql-response+json";
 
 /** An error before GraphQL, in GraphQL's form. */
 export function sendGraphQLError(response: Response, status: number, error: ApiError): void {

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
-function post(body: string, headers: Record<string, string> = {}) {
+function post(body: string | Buffer<ArrayBuffer>, headers: Record<string, string> = {}) {
   return fetch(`${api.url}/graphql`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
@@ -29,6 +29,24 @@ describe("HTTP", () => {
   });
 
   it.each([
+    ["nothing, as curl -H 'Accept;' sends it", "", "application/json"],
+    ["capitals and a charset", "APPLICATION/JSON; Charset=UTF-8", "application/json"],
+    ["all but one", "application/json;q=0, */*", "application/graphql-response+json"],
+    [
+      "a better one",
+      "application/json;q=0.9, application/graphql-response+json",
+      "application/graphql-response+json",
+    ],
+  ])("answers in one that Accept allows: %s", async (_what, accept, type) => {
+    const response = await post(QUERY, {
+      accept,
+      "content-type": "Application/JSON; Charset=UTF-8",
+    });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toContain(type);
+  });
+
+  it.each([
     [
       "a body over 100,000 bytes",
       () => post(JSON.stringify({ query: `{${" ".repeat(100_001)}}` })),
@@ -39,6 +57,20 @@ describe("HTTP", () => {
       "a form",
       () => post("query={__typename}", { "content-type": "application/x-www-form-urlencoded" }),
       415,
+    ],
+    ["a query without JSON", () => post("{a}", { "content-type": "application/graphql" }), 415],
+    [
+      "JSON in another charset",
+      () => post(QUERY, { "content-type": "application/json; charset=utf-16" }),
+      415,
+    ],
+    ["an Accept of no media type", () => post(QUERY, { accept: "a/b/c,,,;" }), 406],
+    ["an Accept of other types", () => post(QUERY, { accept: "text/html" }), 406],
+    ["an Accept that excludes all", () => post(QUERY, { accept: "application/json;q=0" }), 406],
+    [
+      "half a character of UTF-8",
+      () => post(Buffer.from(`{"query":"{ __typename } # \xc3 "}`, "latin1")),
+      400,
     ],
     ["plain text", () => post(QUERY, { "content-type": "text/plain" }), 415],
     ["broken JSON", () => post("{"), 400],

@@ -22,6 +22,8 @@ describe("limits on what a request may ask for", () => {
       { message: expect.stringMatching(message), extensions: { code: "TOO_COMPLEX" } },
     ]);
     expect(answer.data).toBeUndefined();
+    // What no number holds is not told as one.
+    expect(answer.errors[0]?.message).not.toMatch(/(,\d{3}){4}/);
   });
 
   it("a fragment that spreads itself is BAD_USER_INPUT", async () => {
