@@ -1,6 +1,6 @@
 /** What a statement may hold in which a semicolon ends nothing, or a bracket opens nothing. */
 const QUOTED =
-  /--[^\n]*|\/\*|\b[eE]'(?:\\[\s\S]|''|[^'\\])*'|'(?:''|[^'])*'|"(?:""|[^"])*"|(\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)[\s\S]*?\1|[()[\];]|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/g;
+  /--[^\r\n]*|\/\*|\b[eE]'(?:\\[\s\S]|''|[^'\\])*'|'(?:''|[^'])*'|"(?:""|[^"])*"|(\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)[\s\S]*?\1|[()[\];]|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/g;
 
 /**
  * Where each statement of a text begins, comments before it left out. It reads as PostgreSQL's lexer
@@ -52,15 +52,15 @@ export function statementStarts(sql: string): number[] {
 
 /** The text without comments, blanks outside of quotes as one: two that are the same here do the same. */
 export function withoutComments(sql: string): string {
-  let kept = "";
+  const kept: string[] = [];
   let position = 0;
   const blank = () => {
-    if (kept !== "" && !kept.endsWith(" ")) kept += " ";
+    if (kept.length > 0 && kept.at(-1) !== " ") kept.push(" ");
   };
   const keep = (gap: string) => {
     for (const [index, part] of gap.split(/\s+/).entries()) {
       if (index > 0) blank();
-      kept += part;
+      if (part !== "") kept.push(part);
     }
   };
   QUOTED.lastIndex = 0;
@@ -73,10 +73,10 @@ export function withoutComments(sql: string): string {
       blank();
       position = endOfComment(sql, match.index);
       QUOTED.lastIndex = position;
-    } else kept += token;
+    } else kept.push(token);
   }
   keep(sql.slice(position));
-  return kept.trim();
+  return kept.join("").trim();
 }
 
 function endOfComment(sql: string, start: number): number {

@@ -37,3 +37,16 @@ it("comments and blanks between tokens make no difference, what is quoted does",
   expect(new Set(quoted.map(withoutComments))).toEqual(new Set(quoted));
   expect(withoutComments("a/**/b")).not.toBe(withoutComments("ab"));
 });
+
+it("a comment ends with its line, whichever character ends that: PostgreSQL runs what follows", () => {
+  expect(first("-- one\rselect 1;\r\n-- two\r\ndrop x")).toEqual(["select", "drop"]);
+  expect(withoutComments("-- one\rselect 1")).toBe("select 1");
+});
+
+it("a long text takes no longer than its length asks for", () => {
+  const sql = "insert into t (id, body) values (1, 'a  b'); -- one\n".repeat(10_000);
+  const began = performance.now();
+  expect(withoutComments(sql)).toHaveLength(10_000 * 45 - 1);
+  expect(statementStarts(sql)).toHaveLength(10_000);
+  expect(performance.now() - began).toBeLessThan(10_000);
+});
