@@ -11,8 +11,12 @@ relation as (
   select
     c.oid, c.relowner as owner, format('%I.%I', n.nspname, c.relname) as name,
     c.relkind in ('v', 'm') as is_view, c.relispartition as is_partition,
-    c.relkind = 'v'
-      and coalesce(c.reloptions::text ~ 'security_invoker=(true|on|1|yes)', false) as is_invoker,
+    c.relkind = 'v' and exists (
+      select
+      from pg_options_to_table(c.reloptions) o
+      -- In any spelling of PostgreSQL's.
+      where case when o.option_name = 'security_invoker' then o.option_value::boolean end
+    ) as is_invoker,
     c.relrowsecurity as has_security
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace

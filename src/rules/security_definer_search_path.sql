@@ -7,6 +7,12 @@ select
         || 'mean something else.'
     when p.path ~ '\$user' then
       format('Its search_path (%s) names "$user", a schema of whoever calls.', p.path)
+    when p.path ~ '(^|, )"?pg_temp"?,' then
+      format(
+        'Its search_path (%s) names pg_temp before its end: a temporary table can stand in for a '
+          || 'real one.',
+        p.path
+      )
     else
       format(
         'Its search_path (%s) does not end with pg_temp, which is then searched first: a temporary '
@@ -27,6 +33,7 @@ where f.is_definer
   and (
     p.path is null
     or p.path ~ '\$user'
+    or p.path ~ '(^|, )"?pg_temp"?,'
     -- An empty path: every name in the body is qualified, or the function fails.
     or (p.path !~ '(^|, )"?pg_temp"?$' and p.path not in ('""', ''))
   )

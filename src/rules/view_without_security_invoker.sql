@@ -28,8 +28,9 @@ where (
     and (t.is_exposed or r.roles is not null)
     and not exists (
       select
-      from unnest(t.options) as o(setting)
-      where o.setting ~* '^security_invoker=(true|on|yes|1)$'
+      from pg_catalog.pg_options_to_table(t.options) o
+      -- In any spelling of PostgreSQL's.
+      where case when o.option_name = 'security_invoker' then o.option_value::boolean end
     )
   )
   or (t.kind = 'm' and r.roles is not null)

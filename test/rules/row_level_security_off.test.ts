@@ -14,4 +14,17 @@ describeRule("row_level_security_off", [
       create table app_hidden.things (id int)`,
     finds: ["app_hidden.things", "app_private.part_1"],
   },
+  {
+    title: "so is one of any schema that a request can reach, public included, and no other",
+    clean: `create schema apart;
+      create table apart.facts (id int)`,
+    violation: `create schema reports;
+      grant usage on schema reports to howdah_user;
+      create table reports.facts (id int);
+      create schema hidden_away;
+      create table hidden_away.facts (id int);
+      grant all on hidden_away.facts to public;
+      create table public.facts (id int)`,
+    finds: ["hidden_away.facts", "public.facts", "reports.facts"],
+  },
 ]);

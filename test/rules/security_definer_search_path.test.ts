@@ -15,7 +15,9 @@ describeRule("security_definer_search_path", [
     violation: `create function app_public.early() returns int language sql security definer
         set search_path = pg_catalog, public as 'select 1';
       create procedure app_public.theirs() language sql security definer
-        set search_path = pg_catalog, "$user", pg_temp as 'select 1'`,
-    finds: ["app_public.early()", "app_public.theirs()"],
+        set search_path = pg_catalog, "$user", pg_temp as 'select 1';
+      create function app_public.again() returns int language sql security definer
+        set search_path = pg_temp, app_public, pg_temp as 'select 1'`,
+    finds: ["app_public.again()", "app_public.early()", "app_public.theirs()"],
   },
 ]);

@@ -81,7 +81,7 @@ describe("the access matrix", () => {
       create table app_public.open (id int);
       grant select on app_public.open to public;
       create view app_public.leaks as select * from app_public.jottings;
-      create view app_public.fair with (security_invoker) as select * from app_public.jottings;
+      create view app_public.fair with (security_invoker = 'T') as select * from app_public.jottings;
       create table app_public.closed (id int);
       alter table app_public.closed enable row level security;
       grant select on app_public.leaks, app_public.fair, app_public.closed to howdah_user`);

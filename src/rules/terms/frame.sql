@@ -17,6 +17,8 @@ where f.rule = 'silence_without_reason'
               (select p.polrelid from pg_catalog.pg_policy p where p.oid = f.object_id)
             when 'pg_catalog.pg_trigger'::regclass then
               (select g.tgrelid from pg_catalog.pg_trigger g where g.oid = f.object_id)
+            when 'pg_catalog.pg_rewrite'::regclass then
+              (select w.ev_class from pg_catalog.pg_rewrite w where w.oid = f.object_id)
             when 'pg_catalog.pg_constraint'::regclass then
               (select k.conrelid from pg_catalog.pg_constraint k where k.oid = f.object_id)
           end

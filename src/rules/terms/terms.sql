@@ -2,16 +2,42 @@
 -- $1 exposed schemas, $2 internal schemas, $3 roles of a request, $4 those of them who are nobody,
 -- $5 the sharding column, $6 the names of all rules
 
--- Schemas that are looked at; what is exposed is in the API.
-own_schema as (
-  select n.oid, n.nspname as name, n.nspname = any ($1::text[]) as is_exposed
-  from pg_catalog.pg_namespace n
-  where n.nspname = any ($1::text[] || $2::text[])
-),
 request_role as (
   select r.oid, r.rolname as name, r.rolname = any ($4::text[]) as is_nobody
   from pg_catalog.pg_roles r
   where r.rolname = any ($3::text[])
+),
+-- The roles, PUBLIC included, whose grants and policies hold for a role of a request.
+role_reach as (
+  select r.oid as role_id, g.oid as grantee
+  from request_role r
+  join pg_catalog.pg_roles g on pg_catalog.pg_has_role(r.oid, g.oid, 'usage')
+  union all
+  select r.oid, 0 from request_role r
+),
+-- Schemas that are looked at; what is exposed is in the API. Besides those that are named, what a
+-- request can reach: a role of it may use the schema, or was granted a table there, which is enough
+-- for a view or a function that is bound to it already.
+own_schema as (
+  select n.oid, n.nspname as name, n.nspname = any ($1::text[]) as is_exposed
+  from pg_catalog.pg_namespace n
+  where n.nspname = any ($1::text[] || $2::text[])
+    or (
+      n.nspname !~ '^(pg_|information_schema$)'
+      and (
+        exists (
+          select from request_role r where pg_catalog.has_schema_privilege(r.oid, n.oid, 'usage')
+        )
+        or exists (
+          select
+          from pg_catalog.pg_class c
+          cross join lateral aclexplode(c.relacl) a
+          where c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'f')
+            and a.grantee <> c.relowner
+            and a.grantee in (select h.grantee from role_reach h)
+        )
+      )
+    )
 ),
 sharding_column as (
   select $5::text as name
@@ -77,14 +103,6 @@ table_grant as (
   join pg_catalog.pg_attribute att on att.attrelid = t.oid and att.attacl is not null
   cross join lateral aclexplode(att.attacl) a
   where a.grantee <> c.relowner and not att.attisdropped
-),
--- The roles, PUBLIC included, whose grants and policies hold for a role of a request.
-role_reach as (
-  select r.oid as role_id, g.oid as grantee
-  from request_role r
-  join pg_catalog.pg_roles g on pg_catalog.pg_has_role(r.oid, g.oid, 'usage')
-  union all
-  select r.oid, 0 from request_role r
 ),
 -- The same grants by the roles of a request that have them.
 request_right as (
