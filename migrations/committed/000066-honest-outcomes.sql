@@ -1,5 +1,5 @@
 --! Previous: sha1:fc9b387f6f9f2716ac2bd96f804f10436c0624b6
---! Hash: sha1:a9d715439baa557ede32821077cc5c770a43d7d9
+--! Hash: sha1:8f24d83b14b59c8833bc21d715ecb14d26d2b840
 --! Message: honest outcomes
 
 -- What an attack on the pushes has shown: what one account can bring about is no fault of the project, a message is
@@ -880,3 +880,23 @@ alter table app_public.device_tokens
   add constraint device_tokens_token_ascii check (token ~ '^[!-~]+$') not valid;
 comment on constraint device_tokens_token_ascii on app_public.device_tokens is
   'A device token is made of ASCII letters, digits and signs.';
+
+-- What is refused in nobody's words has its HTTP status for a code.
+create or replace function app_private.push_error_advice(error_code text) returns text
+language sql immutable parallel safe
+as $$
+  select case
+    when error_code = 'THIRD_PARTY_AUTH_ERROR'
+      then 'the platform refuses FCM''s credentials, so the APNs key (iOS) or the Web Push certificate (web) has to be mended in the Firebase console, Cloud Messaging'
+    when error_code = 'SENDER_ID_MISMATCH'
+      then 'the token belongs to another Firebase project, so the configuration of the app has to be mended, or FIREBASE_SERVICE_ACCOUNT'
+    when error_code in ('PERMISSION_DENIED', 'UNAUTHENTICATED', 'NOT_FOUND', 'app/invalid-credential')
+      then 'FCM refuses our credentials or our project, so FIREBASE_SERVICE_ACCOUNT has to be mended'
+    when error_code in ('HTTP_401', 'HTTP_403', 'HTTP_404')
+      then 'something between FCM and us refuses, or Google does without FCM''s words, so the way there has to be mended, or FIREBASE_SERVICE_ACCOUNT'
+    when error_code in ('QUOTA_EXCEEDED', 'RESOURCE_EXHAUSTED', 'HTTP_429')
+      then 'FCM wants fewer messages, and it goes on by itself'
+    when error_code in ('INTERNAL', 'UNAVAILABLE') or error_code like 'HTTP\_5%'
+      then 'FCM is out of order, and it goes on by itself'
+  end;
+$$;

@@ -1,5 +1,5 @@
---! Previous: sha1:a9d715439baa557ede32821077cc5c770a43d7d9
---! Hash: sha1:62e3f65a285732192abc77d1f779d1a36f7ddad0
+--! Previous: sha1:8f24d83b14b59c8833bc21d715ecb14d26d2b840
+--! Hash: sha1:e67427159bcebda3e38d4ab192dc0e66b1ddf7ba
 --! Message: clients
 
 -- What clients of the API rely on: cursors of functions that name a row.

@@ -1,5 +1,5 @@
---! Previous: sha1:62e3f65a285732192abc77d1f779d1a36f7ddad0
---! Hash: sha1:5042358a5126f76a8b478d83dec1283fd9742a8c
+--! Previous: sha1:e67427159bcebda3e38d4ab192dc0e66b1ddf7ba
+--! Hash: sha1:e7384876ae6cc6ae21cb02ab5cb68a45e65cec94
 --! Message: old rows whole
 
 -- Who could see a row that is gone is asked with the values that it had, exactly: the whole row where a policy takes

@@ -281,12 +281,36 @@ describe("FCM's answer", () => {
     expect((await used.pushes.settled(await used.pushes.notify([other.id]))).status).toBe("sent");
   });
 
-  it("503 with Retry-After of more than a minute is tried again no sooner", async () => {
-    used.worker.emulator.faults.add({ match: "full", respond: "UNAVAILABLE", retryAfter: 120 });
-    const { wait, ...delivery } = await answered("full");
-    expect(delivery).toMatchObject({ status: "retrying", error_code: "UNAVAILABLE" });
-    expect(wait).toBeGreaterThan(110);
-  });
+  it.each([
+    ["over", 120, "at_least_once"],
+    ["under", 40, "at_least_once"],
+    ["under", 40, "at_most_once"],
+  ])(
+    "503 with Retry-After %s a minute (%s) is tried again no sooner, and by nobody else (%s)",
+    async (over, retryAfter, delivery) => {
+      const prefix = `full${over}${delivery}`;
+      used.worker.emulator.faults.add({
+        match: prefix,
+        respond: "UNAVAILABLE",
+        retryAfter,
+        times: 1,
+      });
+      const { wait, notificationId, tokens, ...first } = await answered(
+        prefix,
+        `, delivery => '${delivery}'`,
+      );
+      expect(first).toMatchObject({ status: "retrying", error_code: "UNAVAILABLE", attempts: 1 });
+      expect(wait).toBeGreaterThan(retryAfter - 10);
+      await used.database.owner.query(
+        "select app_private.postpone_batch(b.id, now()) from app_private.delivery_batches b where b.notification_id = $1",
+        [notificationId],
+      );
+      expect((await used.pushes.settled(notificationId)).deliveries).toMatchObject([
+        { status: "accepted", attempts: 2 },
+      ]);
+      expect(used.worker.emulator.phones.messages(tokens[0] as string)).toHaveLength(1);
+    },
+  );
 
   it.each([
     ["internal", "INTERNAL"],
@@ -298,11 +322,20 @@ describe("FCM's answer", () => {
     expect(await pauses()).toEqual([]);
   });
 
-  it("500 to many and accepted for none is an outage: the project waits", async () => {
-    used.worker.emulator.faults.add({ match: "outage", respond: "INTERNAL" });
-    const { id } = await used.pushes.userWithDevices(...Array.from({ length: 12 }, () => "outage"));
-    await used.pushes.notify([id]);
-    await until(pauses, (found) => found.length === 1);
-    expect(await pauses()).toMatchObject([{ device_type: null, error_code: "INTERNAL" }]);
-  });
+  it.each([
+    ["500", "INTERNAL", 0],
+    ["503 with Retry-After 45", "UNAVAILABLE", 45],
+  ] as const)(
+    "%s to many and accepted for none is an outage: the project waits, from the first batch on",
+    async (_what, respond, retryAfter) => {
+      used.worker.emulator.faults.add({ match: "outage", respond, retryAfter });
+      const { id } = await used.pushes.userWithDevices(
+        ...Array.from({ length: 12 }, () => "outage"),
+      );
+      await used.pushes.notify([id]);
+      const [pause] = await until(pauses, (found) => found.length === 1);
+      expect(pause).toMatchObject({ device_type: null, error_code: respond, occurrences: 1 });
+      expect(pause.seconds).toBeGreaterThan(retryAfter - 10);
+    },
+  );
 });

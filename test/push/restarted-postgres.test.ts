@@ -87,7 +87,7 @@ async function settled(id: number): Promise<string> {
       (await pool.query("select status from app_public.notifications where id = $1", [id])).rows[0]
         .status,
     (status) => FINAL.includes(status),
-    60_000,
+    100_000,
   );
 }
 
@@ -96,7 +96,7 @@ it("PostgreSQL restarted in mid-send: nothing lost, nothing sent twice", {
 }, async () => {
   emulator.faults.add({ match: "phone", respond: "ACCEPT", delay: 20 });
   const id = await notify(await users("phone", 3000));
-  await emulator.phones.nextMessage("phone-1", 30_000);
+  await emulator.phones.nextMessage("phone-1", 60_000);
   await cluster.stop();
   cluster = await startEmbeddedCluster({ dataDirectory });
 

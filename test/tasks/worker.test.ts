@@ -12,6 +12,7 @@ describe("the worker", () => {
     await until(
       async () => (await fetch(`${used.worker.opsUrl}/ready`)).status,
       (status) => status === 200,
+      30_000,
     );
     expect((await fetch(`${used.worker.opsUrl}/live`)).status).toBe(200);
   });
