@@ -72,7 +72,7 @@ describe(TASK, () => {
     expect(await used.run(TASK, { userId: 2_000_000_000 })).toBeNull();
   });
 
-  it("fails for good where its payload is wrong, and says what is", async () => {
+  it("fails where its payload is wrong, and says what is", async () => {
     expect(await used.run(TASK, { userId: "x" })).toContain("userId");
   });
 });

@@ -76,5 +76,5 @@ export async function readHistory(
 function edited(settings: MigrateSettings, path: string): string {
   const root = join(settings.migrationsFolder ?? "migrations", "..");
   const file = relative(root, path);
-  return `${file} is not what was committed: somebody has edited it. Take that back (git checkout -- ${file}), and write the change into migrations/current.sql.`;
+  return `${file} is not what was committed: somebody has edited it. Take that back (git checkout -- ${file}, where git has it), and write the change into migrations/current.sql.`;
 }

@@ -4,7 +4,7 @@ import pg from "pg";
 const PATIENCE = 1500;
 
 const BLOCKERS = `
-select distinct b.pid, b.application_name as name, b.state, left(b.query, 80) as query,
+select distinct b.pid, b.application_name as name, b.usename as role, b.state, left(b.query, 80) as query,
   to_char(b.xact_start, 'HH24:MI:SS') as since
 from pg_stat_activity w
 cross join lateral unnest(pg_blocking_pids(w.pid)) as p(pid)
@@ -16,7 +16,9 @@ where w.datname = current_database() and w.usename = current_user and w.wait_eve
 interface Blocker {
   pid: number;
   name: string;
-  state: string;
+  role: string;
+  /** Null where the owner may not see what another role does. */
+  state: string | null;
   query: string;
   since: string;
 }
@@ -53,10 +55,11 @@ async function blockers(databaseUrl: string): Promise<Blocker[]> {
   }
 }
 
-function describe({ pid, name, state, query, since }: Blocker): string {
+function describe({ pid, name, role, state, query, since }: Blocker): string {
   if (name === "howdah migrate") {
     return `Waiting for another migration (process ${pid}) to end.`;
   }
   const who = name === "" ? `process ${pid}` : `${name} (process ${pid})`;
-  return `Waiting for a lock that ${who} holds, ${state} since ${since}: ${query}\nEnd its transaction, or: select pg_terminate_backend(${pid});`;
+  const doing = state === null ? `as ${role}` : `${state} since ${since}: ${query}`;
+  return `Waiting for a lock that ${who} holds, ${doing}\nEnd its transaction, or: select pg_terminate_backend(${pid});`;
 }

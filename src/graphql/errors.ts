@@ -169,6 +169,10 @@ function ofDatabase(
     options.logger.warn({ sqlstate: error.code, error: error.message }, "unavailable");
     return described(rule.code, UNAVAILABLE_MESSAGE);
   }
+  // For who writes policies and grants; the client's answer tells nothing of the schema.
+  if (error.code === "42501" && options.suggestions) {
+    options.logger.warn({ sqlstate: error.code, error: error.message }, "permission denied");
+  }
   if (error.code === "23503" && /^update or delete on table/.test(error.message ?? "")) {
     return described("CONFLICT", STILL_REFERRED_TO);
   }

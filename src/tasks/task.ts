@@ -40,7 +40,7 @@ export type TaskFactory = (context: TaskContext) => Task;
 
 /**
  * A task: its payload is checked at run time, because anything can be in a queue. A wrong one fails
- * the job for good with a message that says what is wrong.
+ * the job, each time it is tried, with a message that says what is wrong.
  */
 export function defineTask<TPayload>(
   payload: z.ZodType<TPayload>,

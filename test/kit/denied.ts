@@ -21,7 +21,7 @@ export class NotDeniedError extends Error {
 export async function expectDenied(promise: Promise<unknown>, how?: Denial): Promise<void> {
   const attempt = attemptOf(promise);
   if (!attempt) {
-    promise.catch(() => {});
+    Promise.resolve(promise).catch(() => {});
     throw new TypeError(
       "expectDenied() takes what asUser(), asAnonymous() or asOperator() returns, without await.",
     );

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createKit } from "../kit/kit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { type Dev, startDev } from "../support/dev.ts";
 import { type Running, run } from "../support/processes.ts";
@@ -84,8 +85,8 @@ it("the first table of docs/database-first.md goes as the page says, command by 
 
 describe("the recipes", () => {
   it("of docs/database-first.md run twice", async () => {
-    const section = /## Safe to run twice\n([\s\S]+?)\n## /.exec(await page)?.[1] ?? "";
-    const recipes = [...section.matchAll(/```sql\n([\s\S]+?)```/g)].map(([, sql = ""]) =>
+    const sections = /## Shared among a team\n([\s\S]+?)\n## (?!Safe)/.exec(await page)?.[1] ?? "";
+    const recipes = [...sections.matchAll(/```sql\n([\s\S]+?)```/g)].map(([, sql = ""]) =>
       sql.replaceAll(":DATABASE_USER", "howdah_user"),
     );
     expect(recipes.length).toBeGreaterThan(4);
@@ -95,6 +96,22 @@ describe("the recipes", () => {
         await database.owner.query(recipe);
         await database.owner.query(recipe);
       }
+      // Of two teams and three members, one sees their own team and who else is in it.
+      const { rows } = await database.owner.query(
+        `with ids as (
+           insert into app_public.users (first_name) values ('A'), ('B'), ('C') returning id
+         ), teams as (insert into app_public.teams (name) values ('Reds'), ('Blues') returning id)
+         insert into app_public.team_members (team_id, user_id)
+         select (select min(id) + (i.id % 3 = 0)::int from teams), i.id from ids i
+         returning team_id, user_id`,
+      );
+      const mine = rows.filter(({ team_id }) => team_id === rows[0].team_id);
+      const { asUser } = createKit(() => database);
+      const seen = await asUser(rows[0].user_id, "select user_id from app_public.team_members");
+      expect(new Set(seen.rows.map(({ user_id }) => user_id))).toEqual(
+        new Set(mine.map(({ user_id }) => user_id)),
+      );
+      expect(mine.length).toBeLessThan(rows.length);
     } finally {
       await database.drop();
     }
