@@ -50,7 +50,8 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
     LiveTablesPlugin,
   ],
   disablePlugins: LEFT_OUT,
-  gather: { installWatchFixtures: false },
+  // An argument of a function is required, unless it has a default.
+  gather: { installWatchFixtures: false, pgStrictFunctions: true },
   schema: {
     dontSwallowErrors: true,
     pgSimplifyPatch: true,

@@ -20,7 +20,7 @@ export const SendNotificationPlugin = extendSchema((build) => {
         """Instead of users: a view or function of the schema app_audiences."""
         audience: String
         """What happened, such as order.shipped: lower-case letters, digits and . _ : -, at most 100."""
-        event: String
+        event: String!
         """The text of the push; not needed where it is silent."""
         message: String
         title: String

@@ -305,7 +305,6 @@ describe("the inbox", () => {
         token: ann.token,
       });
     expect((await of("")).errors[0]).toMatchObject({
-      message: "Which message? Give its messageId.",
       extensions: { code: "BAD_USER_INPUT", field: "messageId" },
     });
     const own = await api.graphql(acknowledge, { token: hugo.token });

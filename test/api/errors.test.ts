@@ -110,6 +110,14 @@ describe("errors", () => {
       ["starts", times, { starts: null }],
       ["frist", "{ items(frist: 1) { totalCount } }"],
       ["id", "{ item { title } }"],
+      ["search", "{ searchItems { totalCount } }"],
+      ["messageId", "mutation { acknowledgeDelivery(input: {}) { clientMutationId } }"],
+      ["deviceType", 'mutation { registerDevice(input: {token: "t"}) { clientMutationId } }'],
+      ["id", "mutation { disableUser(input: {}) { clientMutationId } }"],
+      [
+        "event",
+        'mutation { sendNotification(input: {users: [1], message: "m"}) { clientMutationId } }',
+      ],
     ];
     for (const [field, query, variables = {}] of asked) {
       const { errors } = await api.graphql(query, { token: operator.token, variables });

@@ -133,7 +133,7 @@ export type SendNotificationInput = {
   /** Checks everything and counts, and sends nothing. */
   dryRun?: boolean | null | undefined;
   /** What happened, such as order.shipped: lower-case letters, digits and . _ : -, at most 100. */
-  event?: string | null | undefined;
+  event: string;
   /** Not after; four weeks after it is sent where left out, which is the most. */
   expiresAt?: string | null | undefined;
   /** The text of the push; not needed where it is silent. */
