@@ -1,6 +1,10 @@
-/** For GraphQL Code Generator: `graphql-codegen --config codegen.ts`. */
+/**
+ * For GraphQL Code Generator, in the folder that this was copied to, with schema.graphql beside it:
+ * `npx graphql-codegen --config codegen.ts`, once @graphql-codegen/cli is installed (docs/clients.md).
+ */
 export default {
-  schema: "../../schema.graphql",
+  // Or an API that runs: http://localhost:5678/graphql.
+  schema: "schema.graphql",
   documents: "operations.graphql",
   generates: {
     "generated.ts": {

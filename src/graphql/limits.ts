@@ -139,7 +139,8 @@ const WORDS: Readonly<Record<keyof typeof LIMITS, string>> = {
   fragments: "fragments",
   introspections: "__schema and __type, with the aliases in them",
   rows: "rows, by the sizes of its pages within pages",
-  values: "values in its lists and objects, counted wherever they are used",
+  values:
+    "values in its lists and objects, counted wherever they are used, ten for each part of a filter",
 };
 
 /** Of pages within pages within pages there are soon more than a number can hold. */

@@ -75,7 +75,12 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       constraints.plugin,
       createRequestPlugin(),
       ...(replica ? [createOwnWritesPlugin(options)] : []),
-      createResponsePlugin({ pool, verified, suggestions: options.graphiql }),
+      createResponsePlugin({
+        pool,
+        verified,
+        suggestions: options.graphiql,
+        longest: MAX_REQUEST_LENGTH,
+      }),
     ],
     pgServices: [createService(pool, createWithPgClient(pool, verified, replica))],
     grafast: {

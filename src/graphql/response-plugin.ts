@@ -27,8 +27,10 @@ export function createResponsePlugin(options: {
   verified: WeakSet<object>;
   /** Whether a misspelt field is answered with its likely names, which tells the schema. */
   suggestions: boolean;
+  /** Bytes of a request's body at most. */
+  longest: number;
 }): GraphileConfig.Plugin {
-  const { pool, verified, suggestions } = options;
+  const { pool, verified, suggestions, longest } = options;
   return {
     name: "HowdahResponsePlugin",
     version: "1.0.0",
@@ -46,6 +48,9 @@ export function createResponsePlugin(options: {
             const field = extensions.code === undefined ? fieldOf(error.message) : undefined;
             error.extensions = { code: "BAD_USER_INPUT", ...(field && { field }), ...extensions };
             request?.scope?.codes.push(error.extensions.code as ErrorCode);
+            if (result.statusCode === 413) {
+              error.message = `A request may have ${longest.toLocaleString("en")} bytes.`;
+            }
             if (!suggestions) error.message = withoutSuggestions(error.message);
           }
           const tooLarge = tooLargeFor(request?.res, jsonLength(body));

@@ -53,7 +53,12 @@ export function createApp(options: AppOptions): Express {
   );
   app.use(securityHeaders(config.graphiql));
   app.use(
-    cors({ origin: config.allowedOrigins, exposedHeaders: ["X-Request-Id"], maxAge: 86_400 }),
+    cors({
+      origin: config.allowedOrigins,
+      methods: ["GET", "POST"],
+      exposedHeaders: ["X-Request-Id"],
+      maxAge: 86_400,
+    }),
   );
   app.get("/.well-known/jwks.json", (_request, response) => {
     response.set("Cache-Control", "public, max-age=300").json(jwks(keys));

@@ -85,6 +85,23 @@ describe("HTTP", () => {
     expect(errors[0]?.extensions.code).toMatch(/^(BAD_USER_INPUT|NOT_FOUND)$/);
   });
 
+  it("says how long a body may be", async () => {
+    const response = await post(JSON.stringify({ query: `{${" ".repeat(100_001)}}` }));
+    expect(await response.json()).toMatchObject({
+      errors: [{ message: "A request may have 100,000 bytes." }],
+    });
+  });
+
+  it("an operation that is not valid is 400, where the answer's type is old 200", async () => {
+    for (const query of ["{", "{ nope }", "query ($a: Int!) { item(id: $a) { id } }"]) {
+      const old = await post(JSON.stringify({ query }), { accept: "application/json" });
+      const accept = "application/graphql-response+json";
+      expect([old.status, (await post(JSON.stringify({ query }), { accept })).status]).toEqual([
+        200, 400,
+      ]);
+    }
+  });
+
   it.each(["GET", "HEAD", "PUT", "DELETE"])(
     "%s is 405, which says what is allowed",
     async (method) => {
@@ -113,6 +130,7 @@ describe("HTTP", () => {
       });
     const allowed = await preflight("https://app.example.com");
     expect(allowed.headers.get("access-control-allow-origin")).toBe("https://app.example.com");
+    expect(allowed.headers.get("access-control-allow-methods")).toBe("GET,POST");
     for (const origin of ["https://evil.example", "https://app.example.com.evil.example", "null"]) {
       expect((await preflight(origin)).headers.get("access-control-allow-origin")).toBeNull();
     }

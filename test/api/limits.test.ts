@@ -75,6 +75,15 @@ describe("limits on what a request may ask for", () => {
     );
   });
 
+  it("say of values how those of a filter count", async () => {
+    const f = Array.from({ length: 1000 }, (_, n) => ({ id: { equalTo: n } }));
+    const { errors } = await api.graphql(
+      "query ($f: [ItemFilter!]) { items(filter: {or: $f}) { totalCount } }",
+      { token: ann.token, variables: { f } },
+    );
+    expect(errors[0]?.message).toMatch(/20,000 values .*, ten for each part of a filter; .* 30,0/);
+  });
+
   it("name each limit that there is", () => {
     expect(Object.keys(LIMITS)).toEqual([
       "tokens",

@@ -1,11 +1,14 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { stripTypeScriptTypes } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { ApolloClient, gql as apolloGql, HttpLink, InMemoryCache } from "@apollo/client/core";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { Client, fetchExchange, gql, subscriptionExchange } from "@urql/core";
+import { buildSchema, isObjectType } from "graphql";
 import { createClient } from "graphql-ws";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
@@ -100,7 +103,51 @@ describe("with their default settings", () => {
   });
 });
 
-describe("with the two lines of docs/clients.md", () => {
+describe("with the settings of docs/clients.md", () => {
+  it("Apollo Client asks as who is logged in, over HTTP and WebSocket, and keeps rows without an id apart", async () => {
+    const page = await readFile("docs/clients.md", "utf8");
+    const [, code = ""] = /```ts\n(import \{ ApolloClient.*?)```/s.exec(page) ?? [];
+    const folder = await mkdtemp(join(tmpdir(), "howdah-apollo-"));
+    await symlink(resolve("node_modules"), join(folder, "node_modules"));
+    await writeFile(
+      join(folder, "client.mjs"),
+      `const isLoggedIn = () => true;
+       const freshAccessToken = async () => ${JSON.stringify(ann.token)};
+       ${stripTypeScriptTypes(code.replaceAll("localhost:5678", new URL(api.url).host))}
+       export { client, socket };`,
+    );
+    const { client, socket } = await import(pathToFileURL(join(folder, "client.mjs")).href);
+    const { data } = await client.query({ query: apolloGql("{ me { id } }") });
+    expect(data.me.id).toBe(ann.userId);
+    const event = await new Promise((done, fail) => {
+      client.subscribe({ query: apolloGql(CHANGED) }).subscribe({ next: done, error: fail });
+    });
+    expect(event).toMatchObject({ data: { itemChanged: { operation: null } } });
+    await api.graphql(
+      'mutation { setNotificationPreference(input: {event: "tide", isPushEnabled: false}) { clientMutationId } }',
+      { token: ann.token },
+    );
+    await client.query({
+      query: apolloGql("{ notificationPreferences { nodes { nodeId isPushEnabled } } }"),
+    });
+    const kept = Object.keys(client.cache.extract());
+    expect(kept.find((key) => key.startsWith("NotificationPreference:"))).toContain("nodeId");
+    client.stop();
+    await socket.dispose();
+    await rm(folder, { recursive: true });
+    const nodes = Object.values(buildSchema(await readFile("schema.graphql", "utf8")).getTypeMap());
+    const withoutId = nodes.filter(
+      (type) =>
+        isObjectType(type) &&
+        type.name !== "Query" &&
+        type.getInterfaces().some(({ name }) => name === "Node") &&
+        !type.getFields().id,
+    );
+    expect(withoutId.map(({ name }) => `${name}: { keyFields`)).toEqual(
+      code.match(/\w+: \{ keyFields/g),
+    );
+  });
+
   it("Relay's compiler takes the schema, connections and refetchable fragments", async () => {
     const folder = await mkdtemp(join(tmpdir(), "howdah-relay-"));
     await mkdir(join(folder, "src"));
