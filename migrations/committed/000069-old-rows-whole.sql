@@ -1,5 +1,5 @@
 --! Previous: sha1:e67427159bcebda3e38d4ab192dc0e66b1ddf7ba
---! Hash: sha1:e7384876ae6cc6ae21cb02ab5cb68a45e65cec94
+--! Hash: sha1:50fe10869c2c8ddd586bf614678408de93d05b56
 --! Message: old rows whole
 
 -- Who could see a row that is gone is asked with the values that it had, exactly: the whole row where a policy takes
@@ -60,6 +60,15 @@ declare
   v_owner text = tg_argv[3];
   v_before jsonb[];
   v_after jsonb[];
+  v_event text = format(
+    '{"topic": "changes", "keys": [%s], "payload": [',
+    to_json(format('%I.%I', tg_table_schema, tg_table_name))
+  );
+  -- A NOTIFY holds less than 8,000 bytes.
+  v_most int = 7990 - octet_length(v_event);
+  v_change jsonb;
+  v_text text;
+  v_payload text = '';
 begin
   if tg_op <> 'INSERT' then
     select array_agg(to_jsonb(o)) into v_before from old_rows o;
@@ -67,70 +76,53 @@ begin
   if tg_op <> 'DELETE' then
     select array_agg(to_jsonb(n)) into v_after from new_rows n;
   end if;
-  perform pg_notify(
-    'howdah_live',
-    jsonb_build_object(
-      'topic', 'changes',
-      'keys', jsonb_build_array(format('%I.%I', tg_table_schema, tg_table_name)),
-      'payload', jsonb_agg(part.change order by part.position)
-    )::text
-  )
-  from (
+  for v_change in
     select
-      change,
-      position,
-      -- A NOTIFY holds less than 8,000 bytes: a long change has one of its own, between those before and after it.
-      2 * count(*) filter (where is_long) over changes - is_long::int as stretch,
-      sum(length) filter (where not is_long) over changes / 6500 as notify
-    from (
-      select
-        change,
-        position,
-        octet_length(change::text) + 2 as length,
-        octet_length(change::text) > 900 as is_long
-      from (
-        select
-          case
-            when octet_length(whole::text) < 7500 then whole
-            -- What the policies would ask is not known then, and nobody gets to see it where it is gone.
-            when octet_length((whole - 'asked')::text) < 7400 then whole - 'asked' || '{"untold": true}'
-            else whole - 'asked' - 'before' - 'after' || '{"untold": true}'
-          end as change,
-          position
-        from (
-          select
-            jsonb_strip_nulls(
-              jsonb_build_object(
-                'op', case when b.row is null then 'INSERT' when a.row is null then 'DELETE' else tg_op end,
-                'id', app_private.json_value(coalesce(a.row, b.row) -> v_key),
-                'before', (
-                  select jsonb_object_agg(c, app_private.json_value(b.row -> c))
-                  from unnest(v_matched) c where b.row is not null
-                ),
-                'after', (
-                  select jsonb_object_agg(c, app_private.json_value(a.row -> c))
-                  from unnest(v_matched) c where a.row is not null
-                ),
-                -- As text, which JavaScript carries as it is: numbers are whole, and nulls within values stay.
-                'asked', (
-                  select jsonb_object_agg(c, b.row -> c)::text
-                  from unnest(v_told) c where c <> all (v_matched) and b.row -> c <> 'null'
-                ),
-                'owners', case when v_owner <> '' then jsonb_build_array(b.row -> v_owner, a.row -> v_owner) end
-              )
-            ) as whole,
-            row_number() over (order by a.position, b.position) as position
-          from unnest(v_after) with ordinality as a(row, position)
-          full join unnest(v_before) with ordinality as b(row, position)
-            on a.row -> v_key = b.row -> v_key
-          where a.row is distinct from b.row
-        ) pair
-      ) fitting
-    ) sized
-    window changes as (order by position)
-  ) part
-  group by part.stretch, part.notify
-  order by min(part.position);
+      jsonb_strip_nulls(
+        jsonb_build_object(
+          'op', case when b.row is null then 'INSERT' when a.row is null then 'DELETE' else tg_op end,
+          'id', app_private.json_value(coalesce(a.row, b.row) -> v_key),
+          'before', (
+            select jsonb_object_agg(c, app_private.json_value(b.row -> c))
+            from unnest(v_matched) c where b.row is not null
+          ),
+          'after', (
+            select jsonb_object_agg(c, app_private.json_value(a.row -> c))
+            from unnest(v_matched) c where a.row is not null
+          ),
+          -- As text, which JavaScript carries as it is: numbers are whole, and nulls within values stay.
+          'asked', case
+            when v_told <> v_matched then (
+              select jsonb_object_agg(c, b.row -> c)::text
+              from unnest(v_told) c where c <> all (v_matched) and b.row -> c <> 'null'
+            )
+          end,
+          'owners', case when v_owner <> '' then jsonb_build_array(b.row -> v_owner, a.row -> v_owner) end
+        )
+      )
+    from unnest(v_after) with ordinality as a(row, position)
+    full join unnest(v_before) with ordinality as b(row, position)
+      on a.row -> v_key = b.row -> v_key
+    where a.row is distinct from b.row
+    order by a.position, b.position
+  loop
+    v_text := v_change;
+    if octet_length(v_text) > v_most then
+      -- What the policies would ask is not known then, and nobody gets to see it where it is gone.
+      v_text := v_change - 'asked' || '{"untold": true}';
+    end if;
+    if octet_length(v_text) > v_most then
+      v_text := v_change - '{asked,before,after}'::text[] || '{"untold": true}';
+    end if;
+    if v_payload <> '' and octet_length(v_payload) + octet_length(v_text) >= v_most then
+      perform pg_notify('howdah_live', v_event || v_payload || ']}');
+      v_payload := '';
+    end if;
+    v_payload := v_payload || case when v_payload <> '' then ',' else '' end || v_text;
+  end loop;
+  if v_payload <> '' then
+    perform pg_notify('howdah_live', v_event || v_payload || ']}');
+  end if;
   return null;
 end;
 $$;
