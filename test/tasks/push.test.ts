@@ -219,7 +219,7 @@ describe("a push", () => {
       [id],
     );
     const notificationId = await used.pushes.notify([id]);
-    const { status, deliveries } = await used.pushes.settled(notificationId, 20_000);
+    const { status, deliveries } = await used.pushes.settled(notificationId, 60_000);
     expect(status).toBe("sent");
     expect(
       new Set(deliveries.map((delivery) => `${delivery.status} ${delivery.attempts}`)),
@@ -227,5 +227,5 @@ describe("a push", () => {
     for (let n = 1; n <= 3000; n += 1) {
       expect(used.worker.emulator.phones.messages(`bulk-${n}`)).toHaveLength(1);
     }
-  }, 30_000);
+  }, 70_000);
 });
