@@ -6,8 +6,11 @@ export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' |
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
 /** What happened to a row. */
 export type ChangeOperation =
+  /** It is gone, or out of the subscriber's sight. */
   | 'DELETE'
+  /** It is new, or has come into sight. */
   | 'INSERT'
+  /** It has other values. */
   | 'UPDATE';
 
 /** All input for the create `Item` mutation. */
@@ -31,27 +34,37 @@ export type ItemInput = {
   title: string;
 };
 
+/** All input for the `logIn` mutation. */
 export type LogInInput = {
+  /** Comes back in the payload as it is. */
   clientMutationId?: string | null | undefined;
   /** What the user will recognise the device by in their list of sessions. */
   deviceInfo?: string | null | undefined;
   /** E-mail address or phone number. */
   identifier: string;
+  /** In clear; TLS keeps it on its way. */
   password: string;
 };
 
+/** All input for the `refreshTokens` mutation. */
 export type RefreshTokensInput = {
+  /** Comes back in the payload as it is. */
   clientMutationId?: string | null | undefined;
+  /** The newest of the session; it is good once, the answer has the next. */
   refreshToken: string;
 };
 
 /** An account needs an e-mail address or a phone number. */
 export type SignUpInput = {
+  /** Comes back in the payload as it is. */
   clientMutationId?: string | null | undefined;
   /** What the user will recognise the device by in their list of sessions. */
   deviceInfo?: string | null | undefined;
+  /** One of `email` and `phone` is needed. */
   email?: string | null | undefined;
+  /** What this person is called. */
   firstName: string;
+  /** Their family name, if they give one. */
   lastName?: string | null | undefined;
   /** 8 to 256 characters. */
   password: string;

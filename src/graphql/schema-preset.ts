@@ -8,6 +8,7 @@ import { PostGraphileConnectionFilterPreset } from "postgraphile-plugin-connecti
 import { AccountsPlugin } from "./accounts-plugin.ts";
 import { CitextFilterPlugin } from "./citext-filter-plugin.ts";
 import { CredentialsPlugin } from "./credentials-plugin.ts";
+import { DescriptionsPlugin } from "./descriptions-plugin.ts";
 import { ExposurePlugin, LEFT_OUT } from "./exposure-plugin.ts";
 import { FunctionOrderPlugin } from "./function-order-plugin.ts";
 import { InboxPlugin } from "./inbox-plugin.ts";
@@ -48,6 +49,7 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
     InboxPlugin,
     PushActivityPlugin,
     LiveTablesPlugin,
+    DescriptionsPlugin,
   ],
   disablePlugins: LEFT_OUT,
   // An argument of a function is required, unless it has a default.

@@ -19,8 +19,8 @@ export const SendNotificationPlugin = extendSchema((build) => {
         users: [Int]
         """Instead of users: a view or function of the schema app_audiences."""
         audience: String
-        """What happened, such as order.shipped: lower-case letters, digits and . _ : -, at most 100."""
-        event: String!
+        """Needed: what happened, such as order.shipped, lower-case letters, digits and . _ : -, at most 100."""
+        event: String
         """The text of the push; not needed where it is silent."""
         message: String
         title: String

@@ -1,5 +1,7 @@
-import { buildClientSchema, getIntrospectionQuery, printSchema } from "graphql";
+import { buildClientSchema, buildSchema, getIntrospectionQuery, printSchema } from "graphql";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DESCRIPTIONS } from "../../src/graphql/descriptions.ts";
+import { elements } from "../../src/graphql/descriptions-plugin.ts";
 import { startTestApi, type TestApi } from "../support/api.ts";
 
 let api: TestApi;
@@ -64,5 +66,27 @@ describe("the schema does not show", () => {
       new RegExp(`^(create|update|delete)${type}$`).test(name),
     );
     expect(generated).toEqual([]);
+  });
+});
+
+describe("the schema says a word", () => {
+  it("of each type, field, argument and value, but orders", () => {
+    const silent = [...elements(buildSchema(sdl))].filter(
+      ([coordinate, { description }]) => !description && !/OrderBy\./.test(coordinate),
+    );
+    expect(silent.map(([coordinate]) => coordinate)).toEqual([]);
+    expect(sdl).not.toMatch(/\ba `[AEIO]/i);
+  });
+
+  it("from a list that has nothing that is not there, or that SQL says itself", () => {
+    const said = new Map(
+      [...elements(buildSchema(sdl))].map(([coordinate, { description }]) => [
+        coordinate,
+        description,
+      ]),
+    );
+    for (const [coordinate, description] of Object.entries(DESCRIPTIONS)) {
+      expect(said.get(coordinate), coordinate).toBe(description);
+    }
   });
 });

@@ -6,40 +6,63 @@ export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' |
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
 /** What happens to a delivery whose outcome nobody knows: sent again, or given up as unknown. */
 export type DeliveryGuarantee =
+  /** Sent again where nobody knows: it may come twice. */
   | 'AT_LEAST_ONCE'
+  /** Given up as UNKNOWN: it may not come at all. */
   | 'AT_MOST_ONCE';
 
 /** accepted: FCM took it; acknowledged: the app said that it arrived. queued, sending and retrying go on. */
 export type DeliveryStatus =
+  /** FCM took it. */
   | 'ACCEPTED'
+  /** The app said that it arrived. */
   | 'ACKNOWLEDGED'
+  /** An operator canceled the notification before it was sent. */
   | 'CANCELED'
+  /** FCM does not know the device any more; it is disabled. */
   | 'DEAD_ADDRESS'
+  /** It was not sent before its time was over. */
   | 'EXPIRED'
+  /** FCM refused it, or all attempts failed; `errorCode` says why. */
   | 'FAILED'
+  /** It waits for its turn, or for the end of quiet hours. */
   | 'QUEUED'
+  /** An attempt failed; the next is at `nextAttemptAt`. */
   | 'RETRYING'
+  /** A worker is sending it. */
   | 'SENDING'
+  /** Not wanted, read already, or the device is gone. */
   | 'SKIPPED'
+  /** It may have been sent; with AT_MOST_ONCE it is not sent again. */
   | 'UNKNOWN';
 
 /** Why nothing is sent to a device any more. */
 export type DeviceDisabledReason =
+  /** FCM does not know it any more. */
   | 'DEAD_ADDRESS'
+  /** Its session has ended. */
   | 'LOGGED_OUT'
+  /** It has not been registered for long. */
   | 'STALE'
+  /** The app took it out. */
   | 'UNREGISTERED'
+  /** The account was closed. */
   | 'USER_DELETED';
 
 /** An FCM registration token, or a Firebase installation id, which FCM is moving to. */
 export type DeviceTokenKind =
+  /** A Firebase installation id. */
   | 'FID'
+  /** An FCM registration token. */
   | 'TOKEN';
 
 /** What a push has to be made for. */
 export type DeviceType =
+  /** Android. */
   | 'ANDROID'
+  /** iPhone or iPad. */
   | 'IOS'
+  /** A browser. */
   | 'WEB';
 
 /** A filter to be used against Int fields. All fields are combined with a logical ‘and.’ */
@@ -68,76 +91,114 @@ export type IntFilter = {
   notIn?: Array<number> | null | undefined;
 };
 
+/** All input for the `logIn` mutation. */
 export type LogInInput = {
+  /** Comes back in the payload as it is. */
   clientMutationId?: string | null | undefined;
   /** What the user will recognise the device by in their list of sessions. */
   deviceInfo?: string | null | undefined;
   /** E-mail address or phone number. */
   identifier: string;
+  /** In clear; TLS keeps it on its way. */
   password: string;
 };
 
 /** high wakes the device (android high, apns-priority 10), normal spares its battery (normal, 5). */
 export type NotificationPriority =
+  /** Wakes the device. */
   | 'HIGH'
+  /** Spares its battery. */
   | 'NORMAL';
 
 /** scheduled and sending go on; the others are final. partial: accepted for some devices only. */
 export type NotificationStatus =
+  /** An operator canceled it. */
   | 'CANCELED'
+  /** Its time was over before it was sent. */
   | 'EXPIRED'
+  /** Accepted for no device. */
   | 'FAILED'
+  /** There was no device to send it to, or nobody wanted it there. */
   | 'NO_DEVICES'
+  /** Accepted for some devices only. */
   | 'PARTIAL'
+  /** It waits for its time. */
   | 'SCHEDULED'
+  /** Its deliveries are under way. */
   | 'SENDING'
+  /** Accepted for each device. */
   | 'SENT';
 
+/** All input for the `refreshTokens` mutation. */
 export type RefreshTokensInput = {
+  /** Comes back in the payload as it is. */
   clientMutationId?: string | null | undefined;
+  /** The newest of the session; it is good once, the answer has the next. */
   refreshToken: string;
 };
 
 /** What happened to an account. */
 export type SecurityEventKind =
+  /** The account was closed by its user. */
   | 'ACCOUNT_DELETED'
+  /** An operator shut it. */
   | 'ACCOUNT_DISABLED'
+  /** An operator opened it again. */
   | 'ACCOUNT_ENABLED'
+  /** Another e-mail address or phone number was asked for. */
   | 'ADDRESS_CHANGE_REQUESTED'
+  /** All that is kept about the user was handed out. */
   | 'DATA_EXPORTED'
+  /** The e-mail address was proven. */
   | 'EMAIL_VERIFIED'
+  /** A provider's account was linked. */
   | 'IDENTITY_LINKED'
+  /** A provider's account was unlinked. */
   | 'IDENTITY_UNLINKED'
+  /** Somebody logged in. */
   | 'LOGGED_IN'
+  /** A session ended by its own log-out. */
   | 'LOGGED_OUT'
+  /** A wrong password. */
   | 'LOG_IN_FAILED'
+  /** By who knew the old one. */
   | 'PASSWORD_CHANGED'
+  /** By a link that was sent. */
   | 'PASSWORD_RESET'
+  /** A link for a new password was asked for. */
   | 'PASSWORD_RESET_REQUESTED'
+  /** The phone number was proven. */
   | 'PHONE_VERIFIED'
+  /** An old refresh token came in again, so its session ended. */
   | 'REFRESH_TOKEN_REUSED'
+  /** A session was ended from another one. */
   | 'SESSION_REVOKED'
+  /** The account was opened. */
   | 'SIGNED_UP';
 
+/** All input for the `sendNotification` mutation. */
 export type SendNotificationInput = {
   /** Instead of users: a view or function of the schema app_audiences. */
   audience?: string | null | undefined;
   /** With the recipient's count of unread notifications, for the app's badge. */
   badge?: boolean | null | undefined;
+  /** Comes back in the payload as it is. */
   clientMutationId?: string | null | undefined;
   /** A later push with the same key replaces an undelivered earlier one; 1 to 64 bytes. */
   collapseKey?: string | null | undefined;
   /** Key-value pairs for the app: a JSON object whose values are strings. */
   data?: unknown;
+  /** What becomes of a push whose outcome nobody knows; at least once where it is left out. */
   delivery?: DeliveryGuarantee | null | undefined;
   /** Checks everything and counts, and sends nothing. */
   dryRun?: boolean | null | undefined;
-  /** What happened, such as order.shipped: lower-case letters, digits and . _ : -, at most 100. */
-  event: string;
+  /** Needed: what happened, such as order.shipped, lower-case letters, digits and . _ : -, at most 100. */
+  event?: string | null | undefined;
   /** Not after; four weeks after it is sent where left out, which is the most. */
   expiresAt?: string | null | undefined;
   /** The text of the push; not needed where it is silent. */
   message?: string | null | undefined;
+  /** Whether it wakes the device; it does where this is left out. */
   priority?: NotificationPriority | null | undefined;
   /** Not before; with a zone, or else UTC: 2026-12-24T09:00:00+01:00. Now where left out, a year ahead at most. */
   sendAt?: string | null | undefined;
@@ -145,6 +206,7 @@ export type SendNotificationInput = {
   sendAtLocal?: string | null | undefined;
   /** Data for the app alone: nothing is shown, and it counts as read. */
   silent?: boolean | null | undefined;
+  /** The line above the text. */
   title?: string | null | undefined;
   /** Pushed only if it is still unread so many seconds after it has come into the inbox: 1 to 2,419,200 (four weeks). */
   unreadSeconds?: number | null | undefined;
