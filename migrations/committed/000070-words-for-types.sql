@@ -1,5 +1,5 @@
---! Previous: sha1:e7384876ae6cc6ae21cb02ab5cb68a45e65cec94
---! Hash: sha1:d60e8388d7d205a5524a0761fba763d3ca01d423
+--! Previous: sha1:50fe10869c2c8ddd586bf614678408de93d05b56
+--! Hash: sha1:e3397b0cb5be4a66173d1f121d0d9d8e556fa305
 --! Message: words for types
 
 -- What the API said nothing about: the fields of types that are no tables.
