@@ -54,3 +54,22 @@ export function paced<TEvent>(
   };
   return iterator;
 }
+
+/** The same results; the source hears of each that is asked for. */
+export function onDemand<T>(results: AsyncIterable<T>, demand: Demand): AsyncIterableIterator<T> {
+  const source = results[Symbol.asyncIterator]();
+  const iterator: AsyncIterableIterator<T> = {
+    [Symbol.asyncIterator]: () => iterator,
+    next() {
+      demand.add();
+      return source.next();
+    },
+    return: async (value) =>
+      (await source.return?.(value)) ?? { done: true, value: undefined as never },
+    throw: async (error) => {
+      await source.throw?.(error);
+      throw error;
+    },
+  };
+  return iterator;
+}

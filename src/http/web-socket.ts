@@ -10,7 +10,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
 import { ApiError } from "../errors.ts";
-import type { Demand } from "../graphql/demand.ts";
+import { onDemand } from "../graphql/demand.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 import { MAX_REQUEST_LENGTH } from "../graphql/preset.ts";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
@@ -242,25 +242,6 @@ function withoutTimeout(preset: GraphileConfig.ResolvedPreset): GraphileConfig.R
     untimed.set(preset, changed);
   }
   return changed;
-}
-
-/** The same results; the source hears of each that is asked for. */
-function onDemand<T>(results: AsyncIterable<T>, demand: Demand): AsyncIterableIterator<T> {
-  const source = results[Symbol.asyncIterator]();
-  const iterator: AsyncIterableIterator<T> = {
-    [Symbol.asyncIterator]: () => iterator,
-    next() {
-      demand.add();
-      return source.next();
-    },
-    return: async (value) =>
-      (await source.return?.(value)) ?? { done: true, value: undefined as never },
-    throw: async (error) => {
-      await source.throw?.(error);
-      throw error;
-    },
-  };
-  return iterator;
 }
 
 /** Whether there may be one more. */
