@@ -1,9 +1,12 @@
 -- What the rules talk about: common table expressions that stand before every rule.
--- $1 exposed schemas, $2 internal schemas, $3 roles of a request, $4 those of them who are nobody,
+-- $1 exposed schemas, $2 internal schemas, $3 roles of a request, who may least first, $4 those of
+-- them who are nobody,
 -- $5 the sharding column, $6 the names of all rules
 
 request_role as (
-  select r.oid, r.rolname as name, r.rolname = any ($4::text[]) as is_nobody
+  select
+    r.oid, r.rolname as name, r.rolname = any ($4::text[]) as is_nobody,
+    array_position($3::text[], r.rolname::text) as position
   from pg_catalog.pg_roles r
   where r.rolname = any ($3::text[])
 ),
@@ -70,6 +73,32 @@ own_column as (
     t.kind, t.is_partition, t.is_exposed
   from own_table t
   join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+),
+-- The columns that say whose a row is: that by which tables are sharded; where a table has none,
+-- those that refer to what others' refers to.
+owner_column as (
+  select c.table_id, c.number, c.name
+  from own_column c
+  where c.kind in ('r', 'p') and not c.is_partition
+    and c.name = (select s.name from sharding_column s)
+  union all
+  select c.table_id, c.number, c.name
+  from own_column c
+  join pg_catalog.pg_constraint k
+    on k.conrelid = c.table_id and k.contype = 'f' and k.conkey = array[c.number]
+  where not c.is_partition
+    and k.confrelid in (
+      select u.confrelid
+      from own_column o
+      join pg_catalog.pg_constraint u
+        on u.conrelid = o.table_id and u.contype = 'f' and u.conkey = array[o.number]
+      where o.name = (select s.name from sharding_column s)
+    )
+    and not exists (
+      select
+      from own_column w
+      where w.table_id = c.table_id and w.name = (select s.name from sharding_column s)
+    )
 ),
 own_function as (
   select
