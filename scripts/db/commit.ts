@@ -1,15 +1,17 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
+import type { FileMigration } from "graphile-migrate/dist/migration.js";
 import type { Config } from "../../src/config.ts";
-import { committedMigrations } from "../../src/database/committed.ts";
+import { committedMigrations, readHistory, refuseAhead } from "../../src/database/committed.ts";
 import {
   clearAllPools,
   commit as commitMigration,
   run,
 } from "../../src/database/graphile-migrate.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
-import { statementStarts } from "../../src/database/statements.ts";
+import { statementStarts, withoutComments } from "../../src/database/statements.ts";
 import { inTurn } from "../../src/database/turns.ts";
 import { breaks, isAnnounced, unannouncedBreak } from "../../src/development/breaking.ts";
+import { readCurrent, stageCurrent } from "../../src/development/current-file.ts";
 import { explain, refuseTransactions } from "../../src/development/current-migration.ts";
 import { unbuildable } from "../../src/development/report.ts";
 import { writeSchemaFiles } from "../../src/development/schema-files.ts";
@@ -27,36 +29,63 @@ import {
 
 /** `npm run db:commit -- "message"`: current.sql becomes the next file of migrations/committed. */
 export async function commit(config: Config, args: string[]): Promise<void> {
-  const original = await readFile(CURRENT, "utf8");
-  if (statementStarts(original).length === 0) {
-    throw new DatabaseCommandError("migrations/current.sql is empty: there is nothing to commit.");
-  }
-  const [, kept] = /^--! Message: (.+)$/m.exec(original) ?? [];
-  const message = args.join(" ").trim() || kept;
-  if (message === undefined) {
-    throw new DatabaseCommandError('Say what it does: npm run db:commit -- "notes"');
-  }
+  // Before a database is started for it.
+  messageOf(await readCurrent(ROOT), args);
   await withDatabases(config, async (databases) => {
     const { url, settings, authenticatorPassword } = databases;
     await migrateDatabase({ databaseUrl: url, authenticatorPassword, logger: silent });
     // `npm run dev` sees the files change, and waits for its turn.
-    await inTurn(url, async () => {
-      const text = withoutHeader(original, settings.blankMigrationContent ?? "");
+    await inTurn(url, async (client) => {
+      const history = await readHistory(client, settings);
+      refuseAhead(history);
+      // Another commit may have emptied it meanwhile.
+      const original = await readCurrent(ROOT);
+      const message = messageOf(original, args);
+      refuseTwice(original, history.committed.at(-1));
+      const blank = settings.blankMigrationContent ?? "";
+      const text = withoutHeader(original, blank);
       const after = await tryOut(databases, original, isAnnounced(text));
-      await writeFile(CURRENT, text);
+      await using staged = await stageCurrent(settings, text);
       try {
-        await commitMigration(settings, message);
+        await commitMigration(staged.settings, message);
       } catch (error) {
-        await writeFile(CURRENT, original);
         throw await explain(error, settings, url, text);
       }
+      const file = `migrations/committed/${(await committedMigrations(settings)).at(-1)?.realFilename}`;
+      // What was saved meanwhile is no part of it, and stays.
+      const isAsItWas = (await readCurrent(ROOT)) === original;
+      if (isAsItWas) await writeFile(CURRENT, `${blank.trim()}\n`);
       const fault = await writeSchemaFiles(ROOT, after.schema);
-      const file = (await committedMigrations(settings)).at(-1)?.realFilename;
-      console.log(`migrations/committed/${file}`);
-      console.log("migrations/current.sql is empty again, schema.graphql is written.");
+      console.log(file);
+      console.log(
+        isAsItWas
+          ? "migrations/current.sql is empty again, schema.graphql is written."
+          : `migrations/current.sql was saved meanwhile, and stays: take out of it what ${file} has. schema.graphql is written.`,
+      );
       if (fault !== undefined) console.error(fault);
     });
   });
+}
+
+/** @throws DatabaseCommandError where there is nothing to commit, or no message for it */
+function messageOf(text: string, args: string[]): string {
+  if (statementStarts(text).length === 0) {
+    throw new DatabaseCommandError("migrations/current.sql is empty: there is nothing to commit.");
+  }
+  const [, kept] = /^--! Message: (.+)$/m.exec(text) ?? [];
+  const message = args.join(" ").trim() || kept;
+  if (message === undefined) {
+    throw new DatabaseCommandError('Say what it does: npm run db:commit -- "notes"');
+  }
+  return message;
+}
+
+/** A commit that was killed has left its file, and the same text in current.sql. */
+function refuseTwice(text: string, last: FileMigration | undefined): void {
+  if (last === undefined || withoutComments(text) !== withoutComments(last.body)) return;
+  throw new DatabaseCommandError(
+    `migrations/committed/${last.realFilename} has all that is in migrations/current.sql already, as after a commit that was cut off: empty migrations/current.sql.`,
+  );
 }
 
 /** In the shadow database: does it run, does it run twice, does it break what it does not announce? */

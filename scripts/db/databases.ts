@@ -30,7 +30,7 @@ export interface Databases {
   rootUrl: string;
   authenticatorPassword: string | undefined;
   /** For graphile-migrate, with a shadow and a root database. */
-  settings: MigrateSettings;
+  settings: MigrateSettings & { migrationsFolder: string };
 }
 
 /** Finds or derives them, runs `work`, and leaves no shadow database that it made up. */

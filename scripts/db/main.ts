@@ -1,6 +1,6 @@
 import { type Config, ConfigError, loadConfig } from "../../src/config.ts";
 import { HistoryError } from "../../src/database/committed.ts";
-import { MigrationFault } from "../../src/development/current-migration.ts";
+import { MigrationFault } from "../../src/development/current-file.ts";
 import { startFault } from "../../src/processes/run.ts";
 import { DatabaseCommandError, refuseInProduction } from "./databases.ts";
 

@@ -1,9 +1,8 @@
 import { join, relative } from "node:path";
 import type { Settings as MigrateSettings } from "graphile-migrate";
-import { calculateHash } from "graphile-migrate/dist/hash.js";
-import { type FileMigration, getAllMigrations } from "graphile-migrate/dist/migration.js";
-import { parseSettings } from "graphile-migrate/dist/settings.js";
+import type { FileMigration } from "graphile-migrate/dist/migration.js";
 import type pg from "pg";
+import { calculateHash, getAllMigrations, parseSettings } from "./graphile-migrate.ts";
 
 /** History does not agree with what was committed or run: says which file, and what to do. */
 export class HistoryError extends Error {
@@ -71,6 +70,17 @@ export async function readHistory(
       .map(({ realFilename }) => realFilename),
     ahead: rows.map(({ filename }) => filename).filter((filename) => filename > last),
   };
+}
+
+/**
+ * For development: what is written now would become the number of a migration that has been run.
+ * @throws HistoryError where the database has run more than there are files
+ */
+export function refuseAhead({ ahead }: History): void {
+  if (ahead.length === 0) return;
+  throw new HistoryError(
+    `The database has run ${ahead.join(", ")}, and migrations/committed has no such file here: go back to the branch that has, or make the database anew with \`npm run db:reset\`.`,
+  );
 }
 
 function edited(settings: MigrateSettings, path: string): string {

@@ -59,7 +59,7 @@ export async function migrateDatabase(options: MigrateOptions): Promise<void> {
 export async function migrateSettings(
   databaseUrl: string,
   logger: Logger,
-): Promise<MigrateSettings> {
+): Promise<MigrateSettings & { migrationsFolder: string }> {
   const settings = JSON.parse(await readFile(join(ROOT, ".gmrc"), "utf8")) as MigrateSettings;
   return {
     ...settings,

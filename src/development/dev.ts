@@ -45,6 +45,7 @@ export function main(): Promise<void> {
         announce(config, up.url, { api: up.opsUrl, worker: opsUrl }, emulator),
       onAnotherDatabase: () => void welcome(databaseUrl, emulator, logger),
     });
+    stack.defer(() => loop.stop());
     await loop.start();
     await welcome(databaseUrl, emulator, logger);
 

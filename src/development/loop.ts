@@ -1,6 +1,7 @@
 import { createCatalogueCheck, describeFindings } from "./catalogue.ts";
 import { collect } from "./collect.ts";
-import { applyCurrentMigration, MigrationFault } from "./current-migration.ts";
+import { MigrationFault } from "./current-file.ts";
+import { applyCurrentMigration } from "./current-migration.ts";
 import { tellOfLocks } from "./lock-wait.ts";
 import type { Part, PartMessage, PartState } from "./parts.ts";
 import { describeChanges, readableChanges, unbuildable } from "./report.ts";
@@ -24,6 +25,8 @@ export interface Loop {
   changed(paths: Iterable<string>): Promise<void>;
   /** @throws where API or worker cannot start, other than for the schema */
   start(): Promise<void>;
+  /** Calls back what is being applied; nothing follows any more. */
+  stop(): Promise<void>;
 }
 
 /** Saves that are remembered for who looks at them in the console. */
@@ -44,6 +47,7 @@ export function createLoop({
   let waiting = new Set<string>();
   let running: Promise<void> | undefined;
   let workerState: PartState | undefined;
+  let applying: { controller: AbortController; done: Promise<unknown> } | undefined;
   const saves: Save[] = [];
 
   /** For the console: the newest first. */
@@ -92,8 +96,12 @@ export function createLoop({
 
   async function apply(save: Save): Promise<"applied" | "another database" | undefined> {
     const locks = tellOfLocks(databaseUrl, (text) => console.error(text));
+    const controller = new AbortController();
+    const { signal } = controller;
+    const done = applyCurrentMigration(databaseUrl, root, signal);
+    applying = { controller, done };
     try {
-      const oid = await applyCurrentMigration(databaseUrl, root);
+      const oid = await done;
       console.log("migrations/current.sql is applied");
       const isAnother = database !== undefined && database !== oid;
       database = oid;
@@ -102,9 +110,10 @@ export function createLoop({
     } catch (error) {
       if (!(error instanceof MigrationFault)) throw error;
       save.fault = error.message;
-      console.error(`\n${error.message}\n`);
+      if (!signal.aborted) console.error(`\n${error.message}\n`);
       return undefined;
     } finally {
+      applying = undefined;
       locks.stop();
     }
   }
@@ -161,6 +170,11 @@ export function createLoop({
   return {
     changed(paths) {
       for (const path of paths) waiting.add(path);
+      if (applying && [...waiting].some((path) => path.startsWith("migrations/"))) {
+        const { signal } = applying.controller;
+        if (!signal.aborted) console.log("A newer save takes the place of the one that runs.");
+        applying.controller.abort();
+      }
       running ??= run().finally(() => {
         running = undefined;
       });
@@ -175,6 +189,12 @@ export function createLoop({
       workerState = workerSaid;
       await take(apiSaid, began, true, save);
       remember(save, began);
+    },
+    async stop() {
+      waiting.clear();
+      if (!applying) return;
+      applying.controller.abort();
+      await applying.done.catch(() => {});
     },
   };
 }

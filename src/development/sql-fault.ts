@@ -1,4 +1,5 @@
 import pg from "pg";
+import { isNoTransactionDefined } from "../database/graphile-migrate.ts";
 import { statementStarts } from "../database/statements.ts";
 import { hintFor } from "./sql-hints.ts";
 
@@ -92,13 +93,15 @@ async function startOfFailed(
   if (error.code === undefined) return undefined;
   const starts = statementStarts(source.text);
   // It has one statement, which leaves more behind than can be undone here.
-  if (/^--! no-transaction/m.test(source.text)) return starts[0];
+  if (isNoTransactionDefined(source.text)) return starts[0];
   const client = new pg.Client({ connectionString: databaseUrl });
   client.on("error", () => {});
   let succeeded = 0;
   try {
     await client.connect();
-    await client.query("set search_path to public; set lock_timeout to '2s'; begin");
+    await client.query(
+      "set search_path to public; set lock_timeout to '2s'; set statement_timeout to '10s'; begin",
+    );
     const { connection } = client as unknown as { connection: NodeJS.EventEmitter };
     connection.on("commandComplete", () => {
       succeeded += 1;

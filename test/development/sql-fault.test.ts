@@ -69,5 +69,6 @@ describe("a statement that fails is shown with line, caret and what helps:", () 
     const body = "begin perform 1; end";
     expect(await told(`do $$ ${body} $$;`)).toBe("it went well");
     expect(() => refuseTransactions("--! no-transaction\ncommit;")).not.toThrow();
+    expect(() => refuseTransactions("select 1;\n--! no-transaction\ncommit;")).toThrow();
   });
 });

@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -7,6 +7,7 @@ import { type EmbeddedCluster, startEmbeddedCluster } from "../../src/database/e
 import { command, npm } from "../support/commands.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
 import { copyOfProject } from "../support/project.ts";
+import { until } from "../support/until.ts";
 
 const NOTES = `drop table if exists app_public.notes;
 create table app_public.notes (id int primary key, body text);
@@ -120,6 +121,53 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     });
     expect((await db("db:commit")).code).toBe(0);
     expect(await readFile(path, "utf8")).toBe(before);
+  });
+
+  it("db:commit takes nothing from who saves while it runs, and commits nothing twice", async () => {
+    const first =
+      "create or replace function app_public.one() returns int language sql stable as 'select 1';\n";
+    const second = `${first}${first.replace("one()", "two()")}`;
+    await writeFile(current, first);
+    const committing = db("db:commit", "--", "one");
+    const client = new pg.Client({ connectionString: server.superuserUrl() });
+    await client.connect();
+    await until(
+      () => client.query("select from pg_database where datname = 'howdah_shadow'"),
+      ({ rowCount }) => rowCount === 1,
+      60_000,
+    );
+    await client.end();
+    await writeFile(current, second);
+    const done = await committing;
+    expect(done.output).toMatch(/-one\.sql\n.+was saved meanwhile, and stays/);
+    expect(done.code).toBe(0);
+    expect(await readFile(current, "utf8")).toBe(second);
+
+    const both = await Promise.all([db("db:commit", "--", "two"), db("db:commit", "--", "two")]);
+    expect(both.map(({ code }) => code).sort()).toEqual([0, 1]);
+    expect(both.find(({ code }) => code === 1)?.output).toContain("current.sql is empty");
+    expect(await readFile(current, "utf8")).toBe(blank);
+
+    // As a commit leaves it that is killed once its file is there.
+    await writeFile(current, second);
+    const file = await committed(project.root);
+    expect(file).toMatch(/-two\.sql$/);
+    expect(await db("db:commit", "--", "two")).toMatchObject({
+      code: 1,
+      output: expect.stringContaining(`migrations/committed/${file} has all that is in`),
+    });
+
+    // As after a checkout of a branch that has not got it.
+    const path = join(project.root, "migrations/committed", file);
+    await rename(path, `${path}.away`);
+    await writeFile(current, first.replace("one()", "three()"));
+    const ahead = await db("db:commit", "--", "three");
+    expect(ahead.output).toMatch(/has run \d{6}\.sql, and .+no such file here/);
+    expect(ahead.code).toBe(1);
+    await rename(`${path}.away`, path);
+    await writeFile(current, Buffer.from("-- caf\xe9", "latin1"));
+    expect((await db("db:commit", "--", "three")).output).toContain("current.sql:1:7");
+    await writeFile(current, blank);
   });
 
   it("a committed file that was edited is refused by migrate, dev and status, with its name and what to do", async () => {
