@@ -2,17 +2,13 @@ import { writeFile } from "node:fs/promises";
 import type { FileMigration } from "graphile-migrate/dist/migration.js";
 import type { Config } from "../../src/config.ts";
 import { committedMigrations, readHistory, refuseAhead } from "../../src/database/committed.ts";
-import {
-  clearAllPools,
-  commit as commitMigration,
-  run,
-} from "../../src/database/graphile-migrate.ts";
+import { clearAllPools, commit as commitMigration } from "../../src/database/graphile-migrate.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { statementStarts, withoutComments } from "../../src/database/statements.ts";
 import { inTurn } from "../../src/database/turns.ts";
 import { breaks, isAnnounced, unannouncedBreak } from "../../src/development/breaking.ts";
 import { readCurrent, stageCurrent } from "../../src/development/current-file.ts";
-import { explain, refuseTransactions } from "../../src/development/current-migration.ts";
+import { explain } from "../../src/development/current-migration.ts";
 import { unbuildable } from "../../src/development/report.ts";
 import { writeSchemaFiles } from "../../src/development/schema-files.ts";
 import { type Snapshot, takeSnapshot } from "../../src/development/snapshot.ts";
@@ -20,12 +16,11 @@ import {
   CURRENT,
   DatabaseCommandError,
   type Databases,
-  databaseOf,
   ROOT,
-  recreateDatabase,
   silent,
   withDatabases,
 } from "./databases.ts";
+import { checkTransactions, makeShadow, runInShadow } from "./shadow.ts";
 
 /** `npm run db:commit -- "message"`: current.sql becomes the next file of migrations/committed. */
 export async function commit(config: Config, args: string[]): Promise<void> {
@@ -90,24 +85,16 @@ function refuseTwice(text: string, last: FileMigration | undefined): void {
 
 /** In the shadow database: does it run, does it run twice, does it break what it does not announce? */
 async function tryOut(databases: Databases, text: string, mayBreak: boolean): Promise<Snapshot> {
-  const { settings, shadowUrl, shadowAuthenticatorUrl } = databases;
-  const explained = async (error: unknown, second = "") => {
-    const fault = await explain(error, settings, shadowUrl, text);
-    return new DatabaseCommandError(`${second}${fault.message}`, { cause: error });
-  };
-  try {
-    refuseTransactions(text);
-  } catch (error) {
-    throw await explained(error);
-  }
+  const { shadowAuthenticatorUrl } = databases;
+  await checkTransactions(databases, text);
   await makeShadow(databases);
   const before = await takeSnapshot(shadowAuthenticatorUrl);
-  const attempt = (second: string) =>
-    run(settings, text, "current.sql", { shadow: true }).catch(async (error) => {
-      throw await explained(error, second);
-    });
-  await attempt("");
-  await attempt("migrations/current.sql runs once, but not a second time, as it has to.\n");
+  await runInShadow(databases, text);
+  await runInShadow(
+    databases,
+    text,
+    "migrations/current.sql runs once, but not a second time, as it has to.\n",
+  );
   clearAllPools();
   const after = await takeSnapshot(shadowAuthenticatorUrl).catch((error: Error) => {
     throw new DatabaseCommandError(unbuildable(error.message), { cause: error });
@@ -117,14 +104,6 @@ async function tryOut(databases: Databases, text: string, mayBreak: boolean): Pr
     throw new DatabaseCommandError(unannouncedBreak("migrations/current.sql", found));
   }
   return after;
-}
-
-/** The shadow database with all that is committed. */
-export async function makeShadow(databases: Databases): Promise<void> {
-  const { url, shadowUrl, rootUrl, authenticatorPassword } = databases;
-  const owner = decodeURIComponent(new URL(url).username);
-  await recreateDatabase(rootUrl, databaseOf(shadowUrl), owner);
-  await migrateDatabase({ databaseUrl: shadowUrl, authenticatorPassword, logger: silent });
 }
 
 /** The lines that explain the file stay behind; what a developer has written goes. */

@@ -4,15 +4,21 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import type { Config } from "../../src/config.ts";
 import { committedMigrations } from "../../src/database/committed.ts";
+import { clearAllPools } from "../../src/database/graphile-migrate.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
+import { statementStarts } from "../../src/database/statements.ts";
 import { inTurn } from "../../src/database/turns.ts";
+import { readCurrent } from "../../src/development/current-file.ts";
 import {
   CURRENT,
   DatabaseCommandError,
+  type Databases,
+  ROOT,
   recreateDatabase,
   silent,
   withDatabases,
 } from "./databases.ts";
+import { checkTransactions, makeShadow, runInShadow } from "./shadow.ts";
 
 const USAGE = "npm run db:reset -- [--yes] [--force-production DATABASE]";
 
@@ -28,6 +34,7 @@ export async function reset(config: Config, args: string[]): Promise<void> {
     }
     // Before anything is dropped: files that could not make it anew are told now.
     await committedMigrations(settings);
+    if (!config.production) await tryCurrent(databases);
     const content = await describeContent(url);
     console.log(`This drops the database ${where}: ${content.text}.`);
     if (!options.yes && !config.production) await confirm(name);
@@ -49,6 +56,16 @@ export async function reset(config: Config, args: string[]): Promise<void> {
       );
     }
   });
+}
+
+/** Runs current.sql in the shadow database: what fails there would leave the new database without it. */
+async function tryCurrent(databases: Databases): Promise<void> {
+  const text = await readCurrent(ROOT);
+  if (statementStarts(text).length === 0) return;
+  await checkTransactions(databases, text);
+  await makeShadow(databases);
+  await runInShadow(databases, text, "Nothing was done: migrations/current.sql does not run.\n");
+  clearAllPools();
 }
 
 function parseOptions(args: string[]) {

@@ -32,7 +32,7 @@ const OWN = ["id", "user_id", "created_at", "updated_at", "node_id"];
 export function parseColumn(argument: string, table: string): Column {
   const [, given, type = "text", optional] = /^([^:?]*)(?::([^?]*))?(\?)?$/.exec(argument) ?? [];
   const isRequired = optional === undefined;
-  const samples = SAMPLES[type];
+  const samples = Object.hasOwn(SAMPLES, type) ? SAMPLES[type] : undefined;
   if (!samples) {
     throw new NewError(
       `${argument}: there is no type ${type} here. Take one of ${Object.keys(SAMPLES).join(", ")}, and change it in current.sql.`,

@@ -51,13 +51,15 @@ export function checkName(name: string | undefined, what: string): string {
 export async function checkFree(root: string, object: string): Promise<void> {
   const folder = join(root, "migrations");
   const committed = (await readdir(join(folder, "committed"))).sort();
+  const name = object.replace(/^.*\./, "");
   const made = new RegExp(
-    `\\bcreate\\s+(or\\s+replace\\s+)?(unlogged\\s+|materialized\\s+)?(table|view|function|procedure|type|domain)\\s+(if\\s+not\\s+exists\\s+)?${object.replace(".", "\\.")}(?!\\w)`,
+    `\\balter\\s+(table|view|function|type|domain)\\s[^;]*\\srename\\s+to\\s+${name}(?!\\w)|\\bcreate\\s+(or\\s+replace\\s+)?(unlogged\\s+|materialized\\s+)?(table|view|function|procedure|type|domain)\\s+(if\\s+not\\s+exists\\s+)?${object.replace(".", "\\s*\\.\\s*")}(?!\\w)`,
     "i",
   );
   for (const file of ["current.sql", ...committed.map((name) => `committed/${name}`)]) {
     const sql = await readFile(join(folder, file), "utf8").catch(() => "");
-    if (made.test(sql.replace(/--.*$/gm, ""))) {
+    // A name in quotes is the same name.
+    if (made.test(sql.replace(/--.*$/gm, "").replace(/"([a-z0-9_]+)"/g, "$1"))) {
       throw new NewError(`${object} exists already: migrations/${file}.`);
     }
   }

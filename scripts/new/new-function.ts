@@ -24,6 +24,7 @@ export async function planFunction(
     isVolatile: options.volatile ?? false,
   };
   return {
+    object: `app_public.${name}`,
     sql: functionSql(made),
     files: { [`test/sql/${name}.test.ts`]: functionTest(made) },
     next: [
@@ -77,7 +78,8 @@ grant execute on function ${title}(${types}) to :DATABASE_USER;
 
 /** Some value. A null would do only where the function is not strict: for that one nobody is asked. */
 function sampleOf(type: string): string | undefined {
-  return type.endsWith("[]") ? "'{}'" : SAMPLES[type]?.[0];
+  if (type.endsWith("[]")) return "'{}'";
+  return Object.hasOwn(SAMPLES, type) ? SAMPLES[type]?.[0] : undefined;
 }
 
 function functionTest({ name, args, isVolatile, returns }: NewFunction): string {

@@ -31,6 +31,7 @@ export async function planTable(
   const twice = names.find((column, position) => names.indexOf(column) !== position);
   if (twice !== undefined) throw new NewError(`There are two columns ${twice}.`);
   return {
+    object: `app_public.${name}`,
     sql: tableSql(table),
     files: { [`test/sql/${name}.test.ts`]: tableTest(table) },
     next: [

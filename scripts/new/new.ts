@@ -5,6 +5,7 @@ import { planFunction } from "./new-function.ts";
 import { planTable } from "./new-table.ts";
 import { planTask } from "./new-task.ts";
 import { carryOut, type Plan, show } from "./plan.ts";
+import { checkFreeInDatabase } from "./taken.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -50,6 +51,7 @@ export async function makeNew(command: string, args: string[]): Promise<number> 
   try {
     const { names, options, isDry } = parse(kind, args);
     const plan = await kind.plan(ROOT, names, options);
+    if (plan.object !== undefined) await checkFreeInDatabase(plan.object);
     if (isDry) show(ROOT, plan);
     else await carryOut(ROOT, plan);
     return 0;

@@ -7,6 +7,8 @@ const CURRENT = "migrations/current.sql";
 
 /** What is to be written; nothing of it may be there. */
 export interface Plan {
+  /** What its SQL makes, and first drops, such as `app_public.boats`. */
+  object?: string;
   /** For the end of current.sql. */
   sql?: string;
   /** By path. */

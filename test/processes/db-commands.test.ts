@@ -191,6 +191,18 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
       /^This drops the database howdah \(embedded, \.data\): .+, 0 users\.\n.+--yes/,
     );
     expect(asked.code).toBe(1);
+    // What could not be run in the new database is told while the old one is there.
+    await writeFile(current, "select 1;\ncreate table broken (;");
+    const refused = await db("db:reset", "--", "--yes");
+    expect(refused.output).toMatch(/^Nothing was done: .+\nmigrations\/current\.sql:2:\d+\n/);
+    expect(refused.code).toBe(1);
+    await writeFile(current, "select 1;\ncommit;");
+    expect((await db("db:reset", "--", "--yes")).output).toMatch(/current\.sql:2:1\n/);
+    const client = new pg.Client({ connectionString: server.superuserUrl("howdah") });
+    await client.connect();
+    expect((await client.query("select from app_public.users")).rowCount).toBe(0);
+    await client.end();
+    await writeFile(current, blank);
     expect(await db("db:reset", "--", "--yes")).toMatchObject({
       code: 0,
       output: expect.stringContaining("is new, and has run all migrations"),

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { describe, expect, it } from "vitest";
 import { KINDS } from "../../scripts/new/new.ts";
+import { createTestDatabase } from "../support/database.ts";
 import { useProject } from "../support/project-commands.ts";
 
 const project = useProject();
@@ -41,6 +42,11 @@ describe("what cannot be made", () => {
       ["new:table", "jottings", "title:txt"],
       /^title:txt: there is no type txt here\. /,
     ],
+    [
+      "no type of ours",
+      ["new:table", "jottings", "title:constructor"],
+      /there is no type constructor/,
+    ],
     ["a column twice", ["new:table", "jottings", "a:text", "a:int"], "There are two columns a."],
     [
       "a column that every table has",
@@ -70,6 +76,27 @@ describe("what cannot be made", () => {
     );
     expect((await project.howdah("new:table", "order")).output.split("\n")).toHaveLength(2);
     expect(await project.current()).toBe(project.empty);
+  });
+
+  it("is what the database has, or a migration makes in other words: the SQL would drop it", async () => {
+    const database = await createTestDatabase();
+    await database.owner.query('create table app_public."boats" (id int)');
+    project.env = { DATABASE_URL: database.ownerUrl };
+    const { code, output } = await project.howdah("new:table", "boats", "body:text");
+    expect(output).toMatch(/^app_public\.boats exists already, in the database: .+\n$/);
+    expect(code).toBe(1);
+    expect((await project.howdah("new:table", "ships", "--dry-run")).code).toBe(0);
+    project.env = {};
+    await database.drop();
+    for (const sql of [
+      'create table if not exists "app_public" . "boats" (id int);',
+      "alter table if exists app_public.ships rename to boats;",
+    ]) {
+      await writeFile(project.path("migrations/current.sql"), sql);
+      const making = KINDS["new:table"]?.plan(project.path("."), ["boats"], {});
+      await expect(making).rejects.toThrow("exists already: migrations/current.sql");
+    }
+    expect(await project.current()).toContain("rename to boats");
   });
 
   it("is what current.sql has already, or a file that is there: nothing is written then", async () => {

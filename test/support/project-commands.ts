@@ -12,7 +12,7 @@ export function useProject() {
   const current = () => readFile(path("migrations/current.sql"), "utf8");
 
   async function node(...args: string[]) {
-    const running = run(process.execPath, args, { cwd: copy.root });
+    const running = run(process.execPath, args, { cwd: copy.root, env: project.env });
     // Its end is not yet the end of what it has printed.
     const [code] = await once(running.child, "close");
     return { code, output: running.output() };
@@ -21,6 +21,8 @@ export function useProject() {
   const project = {
     /** current.sql before anything is made. */
     empty: "",
+    /** Settings of the commands. */
+    env: {} as Record<string, string>,
     path,
     current,
     howdah: (...args: string[]) =>
