@@ -171,7 +171,7 @@ function ofDatabase(
   }
   // For who writes policies and grants; the client's answer tells nothing of the schema.
   if (error.code === "42501" && options.suggestions) {
-    options.logger.warn({ sqlstate: error.code, error: error.message }, "permission denied");
+    options.logger.warn({ sqlstate: error.code }, error.message);
   }
   if (error.code === "23503" && /^update or delete on table/.test(error.message ?? "")) {
     return described("CONFLICT", STILL_REFERRED_TO);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { howdah, howdahProcess } from "../support/howdah.ts";
+import { howdah } from "../support/howdah.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -11,14 +11,6 @@ afterAll(() => database.drop());
 const lint = (...args: string[]) => howdah(database.ownerUrl, "lint", ...args);
 
 describe("npm run howdah -- lint", () => {
-  it("finds nothing in the committed migrations, as npm run check asks it", async () => {
-    const { ownerUrl } = database;
-    expect(await howdahProcess(ownerUrl, "lint", "--migrations", "--strict")).toEqual({
-      code: 0,
-      output: "0 errors, 0 warnings.",
-    });
-  });
-
   it("says what is wrong where, what mends it and why; a warning fails only with --strict", async () => {
     await database.owner.query("alter table app_public.items add column made_at timestamp");
     await database.owner.query("comment on column app_public.items.made_at is 'When.'");
