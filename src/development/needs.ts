@@ -68,6 +68,10 @@ select 'value ' || e.enumlabel || ' of ' || n.nspname || '.' || t.typname
 from pg_enum e join pg_type t on t.oid = e.enumtypid join pg_namespace n on n.oid = t.typnamespace
 where n.nspname in ${SCHEMAS}
 union all
+select lower(a.privilege_type) || ' on schema ' || n.nspname || ' for ' || a.grantee::regrole
+from pg_namespace n, aclexplode(n.nspacl) a
+where n.nspname in ${SCHEMAS} and a.grantee <> 0 and a.grantee::regrole::text in ${ROLES}
+union all
 select lower(a.privilege_type) || ' on ' || t.name || ' for ' || a.grantee::regrole
 from our_table t, aclexplode(t.relacl) a
 where a.grantee <> 0 and a.grantee::regrole::text in ${ROLES}

@@ -67,10 +67,12 @@ describe("a committed migration", { timeout: 120_000 }, () => {
       create function app_private.verify_session(int, int, text, boolean default true) returns boolean
         language sql stable as 'select true';
       alter table app_private.operators add column reason text not null;
+      revoke usage on schema app_public from :DATABASE_OPERATOR, :DATABASE_USER;
       revoke update (title) on app_public.items from :DATABASE_USER;`);
     expect(found).toMatch(/function app_private\.verify_session\(.+ is gone/);
     expect(found).toContain("required app_private.operators.reason: old inserts do not give it");
     expect(found).toContain("update of app_public.items.title for howdah_user is gone");
+    expect(found).toContain("usage on schema app_public for howdah_user is gone");
   });
 });
 
