@@ -6,6 +6,8 @@ import type { Right, Save } from "./save.ts";
 /** Rules that are shown, and objects of each; the others are counted. */
 const MAX_RULES = 8;
 const MAX_OBJECTS = 10;
+/** Lines of who may what. */
+const MAX_RIGHTS = 20;
 
 type Catalogue = Pick<Save, "access" | "findings" | "mended">;
 
@@ -54,8 +56,27 @@ function cells(line: string): string[] {
     .map((cell) => cell.trim().replaceAll("\\|", "|").replaceAll("**", "").replaceAll("`", ""));
 }
 
-/** For the terminal: what is new; undefined where nothing is. */
-export function describeFindings({ findings, mended }: Catalogue): string | undefined {
+/** For the terminal: who may what now, and what the rules say; undefined where nothing is new. */
+export function describeCatalogue(catalogue: Catalogue): string | undefined {
+  const parts = [describeRights(catalogue.access), describeFindings(catalogue)];
+  return parts.filter((part) => part !== undefined).join("\n") || undefined;
+}
+
+/** Who gains (+) or loses (-) what. That nobody may a thing is said by the line that is gone. */
+function describeRights(access: readonly Right[]): string | undefined {
+  const lines = access
+    .filter(({ line }) => line[2] !== "nobody")
+    .map(({ sign, line }) => `  ${sign} ${line.filter((cell) => cell !== "").join(" · ")}`);
+  if (lines.length === 0) return undefined;
+  const more = lines.length - MAX_RIGHTS;
+  return [
+    "Who may what:",
+    ...lines.slice(0, MAX_RIGHTS),
+    ...(more > 0 ? [`  … and ${more} more: npm run db:access, git diff migrations/access.md`] : []),
+  ].join("\n");
+}
+
+function describeFindings({ findings, mended }: Catalogue): string | undefined {
   const fresh = findings.filter(({ isNew }) => isNew);
   if (fresh.length === 0 && mended === 0) return undefined;
   const groups = [...Map.groupBy(fresh, ({ rule }) => rule).values()];

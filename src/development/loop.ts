@@ -1,4 +1,4 @@
-import { createCatalogueCheck, describeFindings } from "./catalogue.ts";
+import { createCatalogueCheck, describeCatalogue } from "./catalogue.ts";
 import { collect } from "./collect.ts";
 import { MigrationFault } from "./current-file.ts";
 import { applyCurrentMigration } from "./current-migration.ts";
@@ -88,7 +88,7 @@ export function createLoop({
   /** @returns what is new of it, for the terminal */
   async function judge(save: Save): Promise<string | undefined> {
     try {
-      return describeFindings(Object.assign(save, await checkCatalogue()));
+      return describeCatalogue(Object.assign(save, await checkCatalogue()));
     } catch (error) {
       return `No rules: ${(error as Error).message}`;
     }

@@ -7,7 +7,10 @@ const MAX_LINES = 30;
 
 const NEW = /^(Type|Field) '.+' was added\b/;
 
-/** What changed in the API, for a person; what breaks clients comes first. */
+/** What clients can ask or do that they could not before: never left out. */
+const NEW_OPERATION = /^Field '.+' was added to object type '(Query|Mutation|Subscription)'/;
+
+/** What changed in the API, for a person: what breaks clients first, then what they can do now. */
 export async function readableChanges(before: string, after: string): Promise<Change[]> {
   if (before === after) return [];
   const all = await apiChanges(before, after);
@@ -27,9 +30,11 @@ export async function readableChanges(before: string, after: string): Promise<Ch
 /** The same for the terminal. */
 export function describeChanges(changes: readonly Change[]): string {
   if (changes.length === 0) return "The API is as it was.";
-  const lines = changes.map(describe);
-  const shown = lines.slice(0, MAX_LINES);
-  if (lines.length > shown.length) shown.push(`  … and ${lines.length - shown.length} more`);
+  const shown = changes
+    .filter(({ message }, index) => index < MAX_LINES || NEW_OPERATION.test(message))
+    .map(describe);
+  const more = changes.length - shown.length;
+  if (more > 0) shown.push(`  … and ${more} more`);
   const breaking = changes.filter(({ level }) => level === "breaking").length;
   const count = `${changes.length} ${changes.length === 1 ? "change" : "changes"} in the API`;
   const head = breaking === 0 ? `${count}:` : `${count}, ${breaking} breaking:`;
@@ -44,8 +49,10 @@ export function unbuildable(fault: string): string {
   return `PostGraphile cannot build a schema of this database: ${fault}${hint}`;
 }
 
-function rank({ level, sign }: Change): number {
-  return ["breaking", "dangerous", "compatible"].indexOf(level) * 3 + (sign === "+" ? 0 : 1);
+function rank({ level, message, sign }: Change): number {
+  if (level === "breaking") return sign === "+" ? 0 : 1;
+  if (NEW_OPERATION.test(message)) return 2;
+  return (level === "dangerous" ? 3 : 5) + (sign === "+" ? 0 : 1);
 }
 
 function signOf(message: string): Change["sign"] {

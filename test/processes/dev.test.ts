@@ -71,6 +71,9 @@ describe("a save of current.sql", { timeout: 120_000 }, () => {
     const found = await dev.save(CURRENT, leaking, /row_level_security_off[\s\S]+→/);
     expect(found).toContain("docs/rules/row_level_security_off.md");
     expect(found).toContain("app_public.leaks");
+    expect(found).toMatch(
+      /Who may what:\n(.*\n)* +\+ app_public\.leaks · select · .*howdah_anonymous.*: all · every row: /,
+    );
     // One entry for a rule, whatever it finds.
     expect(found).toMatch(/missing_comment.md\)\n.+\n.+\n +also app_public\.leaks\.body\n/);
     const again = await dev.save(CURRENT, `${leaking}select 1;`, /The API is as it was/);
