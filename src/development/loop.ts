@@ -175,6 +175,10 @@ export function createLoop({
         if (!signal.aborted) console.log("A newer save takes the place of the one that runs.");
         applying.controller.abort();
       }
+      // What is started anew for it anyway.
+      const isCode = [...waiting].some((path) => path.startsWith("src/"));
+      if (isCode) api.giveUp();
+      if (isCode || [...waiting].some((path) => path.startsWith("tasks/"))) worker.giveUp();
       running ??= run().finally(() => {
         running = undefined;
       });

@@ -29,11 +29,19 @@ export interface Part {
   /** Whichever process of it runs, or will: each has the latest. */
   tell(news: PartNews): void;
   isRunning(): boolean;
+  /** Ends one that is on its way: a newer save has to be followed. */
+  giveUp(): void;
   stop(): Promise<void>;
 }
 
 /** A part that ends by itself is replaced after this, milliseconds. */
 const REPLACE_AFTER = 1000;
+
+/** A part that has said nothing by then never will: its code waits for something, milliseconds. */
+const PATIENCE = 90_000;
+
+/** One that is given up may give back what it holds for this long, milliseconds. */
+const FAREWELL = 2000;
 
 /**
  * One process of node:cluster: the new one listens on the same port before the old one stops, so
@@ -43,13 +51,17 @@ const REPLACE_AFTER = 1000;
 export function createPart(name: PartName, environment: Record<string, string>): Part {
   let current: Worker | undefined;
   let latest: PartNews | undefined;
+  let starting: Worker | undefined;
   let stopping = false;
   let restarting: Promise<PartMessage> | undefined;
 
   async function start(): Promise<PartMessage> {
     cluster.setupPrimary({ exec: join(import.meta.dirname, "part.ts"), args: [name] });
     const next = cluster.fork(environment);
-    const said = await firstMessage(next);
+    starting = next;
+    const said = await firstMessage(next).finally(() => {
+      starting = undefined;
+    });
     if (said === undefined) throw new Error(`its ${name} could not start.`);
     if ("fault" in said) return said;
     const previous = current;
@@ -91,6 +103,9 @@ export function createPart(name: PartName, environment: Record<string, string>):
     restart: () => restart(),
     startAnew: () => restart(endAndStart),
     isRunning: () => current !== undefined,
+    giveUp() {
+      if (starting) kill(starting);
+    },
     async rebuild() {
       if (!current) return restart();
       const answer = firstMessage(current);
@@ -104,26 +119,39 @@ export function createPart(name: PartName, environment: Record<string, string>):
     },
     async stop() {
       stopping = true;
+      if (starting) kill(starting);
       await restarting?.catch(() => {});
       if (current) await end(current);
     },
   };
 }
 
-/** Its next message; undefined where it ends without one. */
+/** Its next message; undefined where it ends without one, as it has to where it takes too long. */
 function firstMessage(worker: Worker): Promise<PartMessage | undefined> {
   return new Promise((resolve) => {
     const settle = (message?: PartMessage) => {
+      clearTimeout(timer);
       worker.off("message", onMessage);
       worker.off("exit", onExit);
       resolve(message);
     };
+    const timer = setTimeout(() => {
+      console.error(`It has not answered within ${PATIENCE / 1000} s, and is ended.`);
+      kill(worker);
+    }, PATIENCE);
     const onMessage = (message: PartMessage) => settle(message);
     const onExit = () => settle();
     worker.on("message", onMessage);
     worker.on("exit", onExit);
     if (worker.isDead()) settle();
   });
+}
+
+/** Ends it, whatever it is at; if it is up by now, it may drain for a moment. */
+function kill(worker: Worker): void {
+  if (worker.isConnected()) worker.send("stop", () => {});
+  const timer = setTimeout(() => worker.process.kill("SIGKILL"), FAREWELL);
+  worker.once("exit", () => clearTimeout(timer));
 }
 
 /** Asks it to drain, and waits until it has gone. */

@@ -261,6 +261,16 @@ describe("a save of code", { timeout: 180_000 }, () => {
     );
   });
 
+  it("that never ends to load is given up for the next save", async () => {
+    const stuck = 'console.log("It waits"); await new Promise(() => {}); export default 1;';
+    await dev.save("tasks/stuck.ts", stuck, /It waits/);
+    await dev.save(
+      "tasks/stuck.ts",
+      "export default async () => {};",
+      /code before\n[\s\S]*tasks\/stuck\.ts: new worker/,
+    );
+  });
+
   it("of src restarts API and worker without refusing a request; with a mistake in it the old ones go on", async () => {
     let refused = 0;
     let asked = 0;
