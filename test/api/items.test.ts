@@ -202,7 +202,7 @@ describe("collections", () => {
     ["(last: -1)", "last"],
     ["(first: 1, last: 1)", "last"],
     ["(offset: -1)", "offset"],
-    ['(after: "garbage")', undefined],
+    ['(after: "garbage")', "after"],
     ['(after: "WyJuYXR1cmFsIiwxXQ==")', "after"],
   ])("%s is BAD_USER_INPUT", async (args, field) => {
     const { errors, status } = await items(args);
