@@ -9,7 +9,7 @@ import { openSocket } from "../support/subscriptions.ts";
 let api: TestApi;
 let ann: Account;
 beforeAll(async () => {
-  api = await startTestApi({ timeouts: { idle: 6000 } });
+  api = await startTestApi({ timeouts: { idle: 12_000 } });
   ann = await api.signUp();
   // 6.5 MB on one page.
   await api.database.owner.query(
@@ -79,12 +79,14 @@ describe("a reader that does not read", () => {
     });
     // The server's own buffer tells: it stops to grow.
     await expect
-      .poll(async () => (await api.graphql("{ me { id } }", { token: ann.token })).status)
+      .poll(async () => (await api.graphql("{ me { id } }", { token: ann.token })).status, {
+        timeout: 20_000,
+      })
       .toBe(200);
     socket.resume();
     expect(await closed).toBe(1013);
     expect(received).toBeLessThan(10);
-  }, 30_000);
+  }, 60_000);
 
   it("of HTTP answers is cut off", async () => {
     const { hostname, port } = new URL(api.url);
@@ -112,5 +114,5 @@ describe("a reader that does not read", () => {
     expect(server.bytesWritten).toBeGreaterThan(0);
     expect(server.bytesWritten).toBeLessThan(ANSWERS * 6_500_000);
     reader.destroy();
-  }, 30_000);
+  }, 60_000);
 });

@@ -203,7 +203,7 @@ describe("of the other tables", () => {
 
   it("devices of unknown kind, twice, with blanks or of nobody are skipped", () => {
     expect(report.tables.device_tokens.skippedFor).toEqual({
-      device_tokens_token_format: [4],
+      device_tokens_token_ascii: [4],
       device_type_unknown: [3],
       token_missing: [7],
       token_twice: [1],
