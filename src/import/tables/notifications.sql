@@ -57,7 +57,7 @@ from judged j where j.id = s.id;
 select
   id as source_id, id, known_users as users, known_event as event, message,
   -- As tg_notifications__check_text(): what shows nothing is no message, but may have been an event.
-  message ~ '^[[:space:][:cntrl:]\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufeff]*$'
+  coalesce(message ~ '^[[:space:][:cntrl:]\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufeff]*$', false)
     as is_silent,
   case
     when known_event = event then '{}'
