@@ -56,9 +56,8 @@ from judged j where j.id = s.id;
 -- Final, and expired: whatever happens to the status, there is no time left in which to push it.
 select
   id as source_id, id, known_users as users, known_event as event, message,
-  -- As tg_notifications__check_text(): what shows nothing is no message, but may have been an event.
-  coalesce(message ~ '^[[:space:][:cntrl:]\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufeff]*$', false)
-    as is_silent,
+  -- It is no message, but may have been an event.
+  coalesce(app_private.shows_nothing(message), false) as is_silent,
   case
     when known_event = event then '{}'
     else jsonb_strip_nulls(jsonb_build_object('template_event', event))
