@@ -10,7 +10,7 @@ const MOCKING = ["test/database/embedded-faults.test.ts"];
 
 /** Those of more than half a minute, so that none of them is the last. */
 const LONG =
-  /db-commands|console\/(pages|walk|trust)|processes\/(dev|start|database-first-page)|scripts\/new|killed-workers|random-operations|rolling-restart|restarted-postgres/;
+  /db-commands|console\/(pages|walk|trust)|processes\/(dev|start|database-first-page)|scripts\/new|killed-workers|random-operations|rolling-restart|restarted-postgres|stopped-postgres|wrong-clock/;
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

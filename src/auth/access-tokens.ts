@@ -1,6 +1,7 @@
 import jwt from "jsonwebtoken";
 import { LRUCache } from "lru-cache";
 import type { RequestSettings } from "../database/adaptor.ts";
+import type { DatabaseClock } from "../database/clock.ts";
 import { ApiError } from "../errors.ts";
 import { currentRequest } from "../request-scope.ts";
 import type { JwtKeys } from "./keys.ts";
@@ -34,9 +35,11 @@ export interface AccessTokens {
    * @throws {ApiError} UNAUTHENTICATED
    */
   authenticate(authorization: unknown): Identity;
+  /** Milliseconds until the token of this identity ends; undefined for nobody. */
+  remaining(identity: Identity): number | undefined;
 }
 
-/** Difference between two machines' clocks that is forgiven, seconds. */
+/** Between this process and PostgreSQL, by whose clock tokens begin and end: what is forgiven, seconds. */
 const CLOCK_TOLERANCE = 5;
 const REMEMBERED_TOKENS = 10_000;
 const MAX_TOKEN_LENGTH = 4096;
@@ -45,14 +48,15 @@ export function createAccessTokens(options: {
   keys: JwtKeys;
   issuer: string;
   audience: string;
+  clock: Pick<DatabaseClock, "now">;
 }): AccessTokens {
-  const { keys, issuer, audience } = options;
+  const { keys, issuer, audience, clock } = options;
   const verified = new LRUCache<string, AccessTokenClaims>({ max: REMEMBERED_TOKENS });
 
   function verify(token: string): AccessTokenClaims {
     const known = verified.get(token);
     if (known) {
-      if (known.exp + CLOCK_TOLERANCE > Date.now() / 1000) return known;
+      if (known.exp + CLOCK_TOLERANCE > clock.now() / 1000) return known;
       verified.delete(token);
       throw unauthenticated("This access token has expired.");
     }
@@ -63,6 +67,7 @@ export function createAccessTokens(options: {
       algorithms: ["ES256"],
       issuer,
       audience,
+      clockTimestamp: Math.floor(clock.now() / 1000),
       clockTolerance: CLOCK_TOLERANCE,
     });
     if (!isAccessTokenClaims(claims)) throw unauthenticated("This is no access token of Howdah.");
@@ -94,6 +99,8 @@ export function createAccessTokens(options: {
         );
       }
     },
+    remaining: ({ expiresAt }) =>
+      expiresAt === undefined ? undefined : expiresAt * 1000 - clock.now(),
   };
 }
 

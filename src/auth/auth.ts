@@ -1,6 +1,7 @@
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
+import type { DatabaseClock } from "../database/clock.ts";
 import { type AccessTokens, createAccessTokens } from "./access-tokens.ts";
 import { type Accounts, createAccounts } from "./accounts.ts";
 import { type Credentials, createCredentials } from "./credentials.ts";
@@ -28,15 +29,16 @@ export async function createAuth(options: {
   config: Config;
   keys: JwtKeys;
   pool: Pool;
+  clock: DatabaseClock;
   logger: Logger;
 }): Promise<Auth> {
-  const { config, keys, pool, logger } = options;
+  const { config, keys, pool, clock, logger } = options;
   const { rateLimitFactor, allowedRedirects, publicUrl } = config;
   const secrets = await credentialsKeys(config);
   const identitySeal = createKeyring(secrets, PROVIDER_TOKENS);
   const providers = createProviders(config.providers);
   const issued = { issuer: config.jwtIssuer, audience: config.jwtAudience };
-  const accessTokens = createAccessTokens({ keys, ...issued });
+  const accessTokens = createAccessTokens({ keys, ...issued, clock });
   const session = { accessTokens, ...issued, confirmation: config.signUpConfirmation };
   const { facebook } = config.providers;
   return {
@@ -46,6 +48,7 @@ export async function createAuth(options: {
     signIn: createSignIn({ pool, rateLimitFactor, ...session, providers, identitySeal }),
     signInFlow: createSignInFlow({
       pool,
+      clock,
       providers,
       allowedRedirects,
       publicUrl,

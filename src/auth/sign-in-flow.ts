@@ -2,6 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import { z } from "zod";
+import type { DatabaseClock } from "../database/clock.ts";
 import { ApiError } from "../errors.ts";
 import { type Client, inSql, one, rateLimited } from "./accounts.ts";
 import { hashOpaqueToken, newOpaqueToken } from "./opaque-tokens.ts";
@@ -67,6 +68,7 @@ export const STATE_LIFETIME = 600_000;
 
 export interface SignInFlowOptions {
   pool: Pool;
+  clock: DatabaseClock;
   providers: Providers;
   /** Exact. */
   allowedRedirects: readonly string[];
@@ -79,7 +81,8 @@ export interface SignInFlowOptions {
 }
 
 export function createSignInFlow(options: SignInFlowOptions): SignInFlow {
-  const { pool, providers, allowedRedirects, publicUrl, keyring, identitySeal, logger } = options;
+  const { pool, clock, providers, allowedRedirects, publicUrl, keyring, identitySeal, logger } =
+    options;
 
   function providerNamed(name: string): Provider {
     const provider = providers.get(name);
@@ -129,7 +132,7 @@ export function createSignInFlow(options: SignInFlowOptions): SignInFlow {
         redirectUri: request.redirect_uri,
         codeChallenge: request.code_challenge,
         ...(request.state === undefined ? {} : { clientState: request.state }),
-        expiresAt: Date.now() + STATE_LIFETIME,
+        expiresAt: clock.now() + STATE_LIFETIME,
       };
       const sealed = keyring.seal(JSON.stringify(state), CONTEXT).toString("base64url");
       try {
@@ -145,7 +148,7 @@ export function createSignInFlow(options: SignInFlowOptions): SignInFlow {
     async finish(name, query, browser, client) {
       const provider = providerNamed(name);
       const sealed = query.get("state") ?? "";
-      const state = openState(keyring, sealed);
+      const state = openState(keyring, sealed, clock.now());
       if (state?.provider !== name || !isOf(state, browser)) throw unknownState();
       const { retry_after, is_first } = await one<{ retry_after: number; is_first: boolean }>(
         pool,
@@ -188,14 +191,14 @@ function readStart(query: unknown): z.infer<typeof startRequestSchema> {
 
 const CONTEXT = "sign-in state";
 
-function openState(keyring: Keyring, sealed: string): State | undefined {
+function openState(keyring: Keyring, sealed: string, now: number): State | undefined {
   const bytes = Buffer.from(sealed, "base64url");
   // Another spelling of the same bytes would count as another state.
   if (bytes.toString("base64url") !== sealed) return undefined;
   try {
     const text = keyring.open(bytes, CONTEXT);
     const state = stateSchema.parse(JSON.parse(text));
-    return state.expiresAt > Date.now() ? state : undefined;
+    return state.expiresAt > now ? state : undefined;
   } catch {
     return undefined;
   }

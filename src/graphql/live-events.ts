@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import pg from "pg";
 import type { Logger } from "pino";
+import type { DatabaseClock } from "../database/clock.ts";
 import { ApiError } from "../errors.ts";
 import { createEventQueue, type EventQueue } from "./event-queue.ts";
 
@@ -38,12 +39,16 @@ export interface LiveEvents {
   close(): Promise<void>;
 }
 
-/** Connects, and keeps reconnecting with back-off until closed. Resolves once LISTEN stands. */
+/**
+ * Connects, and keeps reconnecting with back-off until closed. Resolves once LISTEN stands.
+ * @param options.clock set again with each probe
+ */
 export async function openLiveEvents(options: {
   connectionString: string;
+  clock: DatabaseClock;
   logger: Logger;
 }): Promise<LiveEvents> {
-  const { connectionString, logger } = options;
+  const { connectionString, clock, logger } = options;
   const subscribers = new Map<string | number, Set<EventQueue<object>>>();
   let standing = Promise.withResolvers<void>();
   let client: pg.Client | undefined;
@@ -87,14 +92,17 @@ export async function openLiveEvents(options: {
       lag = (performance.now() - began) / 1000;
     };
     const began = performance.now();
+    const setClock = clock.asking();
     candidate
-      .query<{ usage: number }>(
-        "select pg_notify($1, $2), pg_notification_queue_usage() as usage",
+      .query<{ usage: number; now: number }>(
+        `select pg_notify($1, $2), pg_notification_queue_usage() as usage,
+           extract(epoch from clock_timestamp())::float8 * 1000 as now`,
         [CHANNEL, JSON.stringify({ topic: PROBE, keys: [probeKey], payload: {} })],
       )
       .then(
         ({ rows }) => {
           queueUsage = rows[0]?.usage;
+          if (rows[0]) setClock(rows[0].now);
         },
         // Whoever has lost the connection says so.
         () => undefined,

@@ -9,6 +9,7 @@ import { Registry } from "prom-client";
 import { createAuth } from "../auth/auth.ts";
 import { loadJwtKeys } from "../auth/keys.ts";
 import type { Config } from "../config.ts";
+import { createDatabaseClock } from "../database/clock.ts";
 import type { Connections } from "../database/connections.ts";
 import { createHealthCheck } from "../database/health.ts";
 import { createPool, serverLimits } from "../database/pool.ts";
@@ -46,6 +47,8 @@ export interface ApiOptions {
   onReady?: (missing: string | undefined) => void;
   /** Milliseconds to wait for one of them; a test on a busy machine gives it time. */
   acquireTimeout?: number;
+  /** What createDatabaseClock() goes by; tests stop it. */
+  elapsed?: () => number;
   /** Milliseconds; tests have shorter ones. */
   timeouts?: { planning?: number; execution?: number; idle?: number };
 }
@@ -99,11 +102,12 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       applicationName: "howdah api health",
     });
     stack.defer(() => health.close());
-    const liveEvents = await openLiveEvents({ connectionString: listenUrl, logger });
+    const clock = createDatabaseClock(options.elapsed);
+    const liveEvents = await openLiveEvents({ connectionString: listenUrl, clock, logger });
     stack.defer(() => liveEvents.close());
 
     const keys = await loadJwtKeys(config);
-    const auth = countLogIns(await createAuth({ config, keys, pool, logger }), metrics);
+    const auth = countLogIns(await createAuth({ config, keys, pool, clock, logger }), metrics);
     const { accessTokens } = auth;
     const preset = createPreset({
       pool,
@@ -170,7 +174,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       logger,
       metrics,
     });
-    watchApi(registry, { liveEvents, webSockets });
+    watchApi(registry, { clock, liveEvents, webSockets });
     stack.defer(async () => {
       const patience = (config.shutdownSeconds - config.drainSeconds) * 1000 - CUT_OFF;
       const [cutOff] = await Promise.all([drain.end(patience), webSockets.close(patience)]);

@@ -52,7 +52,7 @@ export function consoleDevelopmentRoutes(options: {
       .finally(() => response.destroy());
     const expiry = setTimeout(
       () => response.destroy(),
-      (request.identity?.expiresAt ?? 0) * 1000 - Date.now(),
+      request.identity && accessTokens.remaining(request.identity),
     );
     response.on("close", () => {
       streams.delete(response);

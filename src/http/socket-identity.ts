@@ -1,6 +1,6 @@
 import type { Pool } from "pg";
 import type { WebSocket } from "ws";
-import type { Identity } from "../auth/access-tokens.ts";
+import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/adaptor.ts";
 import { ApiError } from "../errors.ts";
 import { UNAVAILABLE_MESSAGE } from "../graphql/errors.ts";
@@ -45,13 +45,15 @@ export function refuseSocket(socket: WebSocket, error: unknown): void {
 /** A socket ends with its token and with its session, whichever is first. */
 export function closeWithSession(
   socket: WebSocket,
-  { sessionId, expiresAt, settings }: Identity,
-  { liveEvents, pool }: { liveEvents: LiveEvents; pool: Pool },
+  identity: Identity,
+  options: { accessTokens: AccessTokens; liveEvents: LiveEvents; pool: Pool },
 ): void {
-  if (sessionId === undefined || expiresAt === undefined) return;
+  const { accessTokens, liveEvents, pool } = options;
+  const { sessionId, settings } = identity;
+  if (sessionId === undefined) return;
   const expiry = setTimeout(
     () => socket.close(4403, "The access token has expired."),
-    expiresAt * 1000 - Date.now(),
+    accessTokens.remaining(identity),
   );
   let ends = liveEvents.subscribe(`session_ended:${sessionId}`);
   socket.once("close", () => {

@@ -1,5 +1,6 @@
 import type { Pool } from "pg";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { DatabaseClock } from "../database/clock.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
 import type { WebSockets } from "../http/web-socket.ts";
@@ -66,7 +67,11 @@ export function createApiMetrics(registry: Registry): ApiMetrics {
 /** What is looked at when somebody asks. */
 export function watchApi(
   registry: Registry,
-  { liveEvents, webSockets }: { liveEvents: LiveEvents; webSockets: WebSockets },
+  {
+    clock,
+    liveEvents,
+    webSockets,
+  }: { clock: DatabaseClock; liveEvents: LiveEvents; webSockets: WebSockets },
 ): void {
   const gauge = (name: string, help: string, read: () => number | undefined, aggregator = "sum") =>
     new Gauge({
@@ -98,6 +103,12 @@ export function watchApi(
     "howdah_postgres_notification_queue_ratio",
     "Part of PostgreSQL's queue of notifications that is full; at 1 every NOTIFY fails.",
     liveEvents.queueUsage,
+    "max",
+  );
+  gauge(
+    "howdah_clock_skew_seconds",
+    "How far this machine's clock is ahead of PostgreSQL's (behind: below zero); of several processes the most.",
+    clock.skew,
     "max",
   );
 }

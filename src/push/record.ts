@@ -16,7 +16,7 @@ export interface Recorded {
  * While the database is away, for as long as this process lives; the heartbeat keeps the batch ours.
  */
 export async function record(pool: Pool, values: unknown[]): Promise<Recorded> {
-  const deadline = Date.now() + RECORD_PATIENCE;
+  const deadline = performance.now() + RECORD_PATIENCE;
   for (let pause = 100; ; pause = Math.min(pause * 2, 2000)) {
     try {
       const { rows } = await pool.query<Recorded>(
@@ -27,7 +27,7 @@ export async function record(pool: Pool, values: unknown[]): Promise<Recorded> {
       // Its row may have been deleted: then the batch is, too.
       return rows[0] ?? { recorded: 0, alert: "lost", canceled: false };
     } catch (error) {
-      if (isRefusal(error) && Date.now() + pause > deadline) throw error;
+      if (isRefusal(error) && performance.now() + pause > deadline) throw error;
       await delay(pause);
     }
   }

@@ -42,9 +42,10 @@ describe("passwords", () => {
       if (isHashing) setImmediate(count);
     };
     setImmediate(count);
-    await hashNewPassword("correct horse battery");
+    // More than there are threads: the last of them cannot end before the event loop has turned.
+    await Promise.all(Array.from({ length: 8 }, () => hashNewPassword("correct horse battery")));
     isHashing = false;
-    expect(turns).toBeGreaterThan(3);
+    expect(turns).toBeGreaterThan(0);
   });
 
   it("have no composition rules", async () => {
@@ -141,7 +142,7 @@ describe("access tokens", () => {
 
   it("are remembered in bounded number", async () => {
     const keys = await loadJwtKeys(loadConfig("api", { DATA_DIR: api.dataDirectory }));
-    const tokens = createAccessTokens({ keys, issuer: "i", audience: "a" });
+    const tokens = createAccessTokens({ keys, issuer: "i", audience: "a", clock: Date });
     const now = Math.floor(Date.now() / 1000);
     const claims = (id: number) => ({
       iss: "i",

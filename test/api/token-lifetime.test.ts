@@ -66,6 +66,7 @@ describe("an access token", () => {
       keys: { kid, privateKey, publicKeys: new Map([[kid, createPublicKey(privateKey)]]) },
       issuer: claims.iss,
       audience: claims.aud,
+      clock: { now: () => Date.now() },
     });
     const verify = vi.spyOn(jwt, "verify");
     vi.useFakeTimers({ now: claims.iat * 1000, toFake: ["Date"] });
@@ -88,6 +89,7 @@ describe("an access token", () => {
       keys: { kid, privateKey, publicKeys: new Map([[kid, createPublicKey(privateKey)]]) },
       issuer: claims.iss,
       audience: claims.aud,
+      clock: { now: () => Date.now() },
     });
     tokens.authenticate(`Bearer ${account.token}`);
     for (let i = 1; i <= 10_000; i += 1) {

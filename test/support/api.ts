@@ -80,6 +80,8 @@ export async function startTestApi(
       listenUrl: database.authenticatorUrl,
     },
     logger: options.logger ?? searchedLogger,
+    // Stands still with freezeTime().
+    elapsed: () => Date.now(),
     ...(options.development ? { development: options.development } : {}),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),

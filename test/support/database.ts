@@ -17,11 +17,14 @@ export interface TestDatabase {
 }
 
 /** A database of this test file's own, cloned from the migrated template. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+export async function createTestDatabase(
+  options: { tablespace?: string } = {},
+): Promise<TestDatabase> {
   const superuserUrl = inject("superuserUrl");
   const name = `test_${randomBytes(6).toString("hex")}`;
   await asSuperuser(
-    `create database ${name} template howdah_template strategy file_copy owner howdah_owner`,
+    `create database ${name} template howdah_template strategy file_copy owner howdah_owner
+     tablespace ${options.tablespace ?? "pg_default"}`,
   );
   const url = new URL(superuserUrl);
   url.pathname = `/${name}`;

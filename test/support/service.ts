@@ -25,9 +25,7 @@ export interface WorkerProcess extends Running {
  * A PostgreSQL of one's own that may be stopped and started, with what is durable in production durable,
  * and API and worker processes on it. For faults; all of it is gone after `close()`.
  */
-export async function createService(
-  options: { beforeMigrations?: (superuserUrl: string) => Promise<void> } = {},
-) {
+export async function createService() {
   await using stack = new AsyncDisposableStack();
   const dataDirectory = await mkdtemp(join(tmpdir(), "howdah-service-"));
   stack.defer(() => rm(dataDirectory, { recursive: true, force: true }));
@@ -36,7 +34,6 @@ export async function createService(
   let cluster = await begin();
   stack.defer(() => cluster.stop());
   await ensureOwner(cluster.superuserUrl(), PASSWORD);
-  await options.beforeMigrations?.(cluster.superuserUrl());
   const superuserUrl = cluster.superuserUrl("howdah");
   const ownerUrl = withUser(superuserUrl, "howdah_owner", PASSWORD);
   const authenticatorUrl = withUser(superuserUrl, "howdah_authenticator", PASSWORD);

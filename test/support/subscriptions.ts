@@ -72,7 +72,7 @@ export function openSocket(
       return {
         ended: ended.promise,
         unsubscribe,
-        next(timeout = 5000) {
+        next(timeout = 60_000) {
           const event = events.shift();
           if (event) return Promise.resolve(event);
           return new Promise((resolve, reject) => {

@@ -1,10 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Asks until the answer is what was waited for, or fails with the last one. */
+/**
+ * Asks until the answer is what was waited for, or fails with the last one. The time-out is a bound for what
+ * hangs, not for what is slow.
+ */
 export async function until<T>(
   ask: () => Promise<T>,
   isEnough: (answer: T) => boolean,
-  timeout = 10_000,
+  timeout = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + timeout;
   for (;;) {
