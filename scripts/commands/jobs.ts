@@ -1,3 +1,4 @@
+import { taskNames } from "../../src/tasks/load-tasks.ts";
 import { type Command, CommandError, idOf, UsageError } from "../command.ts";
 
 /** Jobs a statement. */
@@ -24,14 +25,25 @@ export const jobs: Command = {
         text: [rows.length === 0 ? "No job was given up." : rows.map(shortened)],
       };
     }
-    const { rows } = await database.query(
+    const known = new Set(await taskNames());
+    const { rows } = await database.query<{ task: string }>(
       `select task_identifier as task, count(*)::int as jobs, min(run_at) as first_run_at,
          (count(*) filter (where locked_at is not null))::int as running,
          (count(*) filter (where attempts > 0 and attempts < max_attempts))::int as retrying,
          (count(*) filter (where attempts >= max_attempts and locked_at is null))::int as given_up
        from graphile_worker.jobs group by 1 order by 1`,
     );
-    return { json: rows, text: [rows.length === 0 ? "The queue is empty." : rows] };
+    const unknown = rows.filter(({ task }) => !known.has(task));
+    return {
+      json: rows.map((row) => ({ ...row, is_known: known.has(row.task) })),
+      text: [
+        rows.length === 0 ? "The queue is empty." : rows,
+        ...unknown.map(
+          ({ task }) =>
+            `No worker has the task ${task}: there is no tasks/${task}.ts, and its jobs wait.`,
+        ),
+      ],
+    };
   },
 };
 

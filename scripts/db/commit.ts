@@ -7,6 +7,7 @@ import { migrateDatabase } from "../../src/database/migrate.ts";
 import { statementStarts, withoutComments } from "../../src/database/statements.ts";
 import { inTurn } from "../../src/database/turns.ts";
 import { breaks, isAnnounced, unannouncedBreak } from "../../src/development/breaking.ts";
+import { createCatalogueCheck, describeFindings } from "../../src/development/catalogue.ts";
 import { readCurrent, stageCurrent } from "../../src/development/current-file.ts";
 import { explain } from "../../src/development/current-migration.ts";
 import { unbuildable } from "../../src/development/report.ts";
@@ -38,7 +39,8 @@ export async function commit(config: Config, args: string[]): Promise<void> {
       const message = messageOf(original, args);
       refuseTwice(original, history.committed.at(-1));
       const blank = settings.blankMigrationContent ?? "";
-      const text = withoutHeader(original, blank);
+      // It is in the header that the file gets.
+      const text = withoutHeader(original, blank).replace(/^--! Message: .+\n+/m, "");
       const after = await tryOut(databases, original, isAnnounced(text));
       await using staged = await stageCurrent(settings, text);
       try {
@@ -83,12 +85,17 @@ function refuseTwice(text: string, last: FileMigration | undefined): void {
   );
 }
 
-/** In the shadow database: does it run, does it run twice, does it break what it does not announce? */
+/**
+ * In the shadow database: does it run, does it run twice, does it break what it does not announce, have the rules
+ * anything against it?
+ */
 async function tryOut(databases: Databases, text: string, mayBreak: boolean): Promise<Snapshot> {
-  const { shadowAuthenticatorUrl } = databases;
+  const { shadowUrl, shadowAuthenticatorUrl } = databases;
   await checkTransactions(databases, text);
   await makeShadow(databases);
   const before = await takeSnapshot(shadowAuthenticatorUrl);
+  const judge = createCatalogueCheck(shadowUrl);
+  await judge();
   await runInShadow(databases, text);
   await runInShadow(
     databases,
@@ -102,6 +109,13 @@ async function tryOut(databases: Databases, text: string, mayBreak: boolean): Pr
   const found = await breaks(before, after);
   if (found.length > 0 && !mayBreak) {
     throw new DatabaseCommandError(unannouncedBreak("migrations/current.sql", found));
+  }
+  const { findings } = await judge();
+  const told = describeFindings({ findings, mended: 0 });
+  if (told !== undefined) {
+    throw new DatabaseCommandError(
+      `${told}\nmigrations/current.sql is not committed: \`npm run check\` would refuse it. Mend it, or say in the comment of the object why it is meant so (docs/rules/README.md, Silence).`,
+    );
   }
   return after;
 }

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import type { Config } from "../../src/config.ts";
 import { readHistory, refuseAhead } from "../../src/database/committed.ts";
 import {
@@ -9,7 +10,15 @@ import { inTurn } from "../../src/database/turns.ts";
 import { readCurrent } from "../../src/development/current-file.ts";
 import { writeSchemaFiles } from "../../src/development/schema-files.ts";
 import { takeSnapshot } from "../../src/development/snapshot.ts";
-import { DatabaseCommandError, ROOT, withDatabases } from "./databases.ts";
+import { CURRENT, DatabaseCommandError, ROOT, withDatabases } from "./databases.ts";
+
+/** `--! no-transaction` counts as the very first line only, and the message has been put there. */
+async function markerFirst(): Promise<void> {
+  const [, message, marker, rest] =
+    /^(--! Message: .+\n)\n*(--! no-transaction\b.*\n)([\s\S]*)$/.exec(await readCurrent(ROOT)) ??
+    [];
+  if (message) await writeFile(CURRENT, `${marker}${message}${rest}`);
+}
 
 /** `npm run db:uncommit`: the last committed file becomes current.sql again. */
 export async function uncommit(config: Config): Promise<void> {
@@ -27,6 +36,7 @@ export async function uncommit(config: Config): Promise<void> {
       }
       await uncommitMigration(settings);
       clearAllPools();
+      await markerFirst();
       await writeSchemaFiles(ROOT, (await takeSnapshot(shadowAuthenticatorUrl)).schema);
       console.log(`migrations/committed/${last.realFilename} is migrations/current.sql again.`);
       console.log("Only if nobody else has run it: elsewhere it counts as done.");

@@ -76,7 +76,10 @@ function describeRights(access: readonly Right[]): string | undefined {
   ].join("\n");
 }
 
-function describeFindings({ findings, mended }: Catalogue): string | undefined {
+export function describeFindings({
+  findings,
+  mended,
+}: Pick<Catalogue, "findings" | "mended">): string | undefined {
   const fresh = findings.filter(({ isNew }) => isNew);
   if (fresh.length === 0 && mended === 0) return undefined;
   const groups = [...Map.groupBy(fresh, ({ rule }) => rule).values()];
@@ -95,13 +98,20 @@ function keyOf({ rule, object, detail }: Finding): string {
 /** What one rule finds: the first in full, the others by name. */
 function describe([first, ...others]: Finding[]): string {
   const { level, rule, object, detail, resolution, page } = first as Finding;
-  const names = [...new Set(others.map((other) => other.object))];
+  // Of the same reason by name, else each with its own.
+  const [same = [], different = []] = [true, false].map((is) =>
+    others.filter((other) => (other.detail === detail) === is),
+  );
+  const names = [...new Set(same.map((other) => other.object))];
   const more = names.length - MAX_OBJECTS;
   const also = names.slice(0, MAX_OBJECTS).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const left = different.length - MAX_OBJECTS;
   return [
     `${level}: ${object} (${rule}, ${page})`,
     `  ${detail}`,
     `  → ${resolution}`,
     ...(names.length > 0 ? [`  also ${also}`] : []),
+    ...different.slice(0, MAX_OBJECTS).map((other) => `  also ${other.object}: ${other.detail}`),
+    ...(left > 0 ? [`  … and ${left} more: npm run howdah -- lint`] : []),
   ].join("\n");
 }

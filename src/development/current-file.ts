@@ -29,6 +29,13 @@ export async function readCurrent(root: string): Promise<string> {
   throw new MigrationFault(await describeSqlFault(fault, source, ""));
 }
 
+/** Makes it, where it is not there: with no statement in it. */
+export async function makeCurrent(root: string, blank: string): Promise<void> {
+  await writeFile(join(root, CURRENT_PATH), `${blank.trim()}\n`, { flag: "wx" }).catch((error) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+}
+
 /**
  * A folder with the committed migrations and this text as its current.sql: what graphile-migrate runs is
  * what we have read, and what it writes there takes nothing from who saves meanwhile.

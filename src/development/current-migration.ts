@@ -20,14 +20,14 @@ const AGAIN = 500;
 /**
  * Brings a database to the committed migrations and migrations/current.sql.
  * @param signal calls it back: what runs is ended, and nothing of it stays
- * @returns which database it is: another one after `npm run db:reset`
+ * @returns which database it is (another one after `npm run db:reset`), and whether the file has a statement at all
  * @throws MigrationFault
  */
 export async function applyCurrentMigration(
   databaseUrl: string,
   root: string,
   signal = new AbortController().signal,
-): Promise<number> {
+): Promise<{ oid: number; isEmpty: boolean }> {
   // What fails is told here, with its line; once is enough.
   const settings = await migrateSettings(databaseUrl, silent);
   try {
@@ -47,7 +47,7 @@ export async function applyCurrentMigration(
       const { rows } = await client.query<{ oid: number }>(
         "select oid from pg_database where datname = current_database()",
       );
-      return rows[0]?.oid as number;
+      return { oid: rows[0]?.oid as number, isEmpty: statementStarts(text).length === 0 };
     });
   } catch (error) {
     if (error instanceof MigrationFault) throw error;

@@ -2,9 +2,10 @@ import { resolve } from "node:path";
 import type { Config } from "../config.ts";
 import { openConnections } from "../database/connections.ts";
 import { freePort } from "../database/embedded/port.ts";
-import { migrateDatabase } from "../database/migrate.ts";
+import { migrateDatabase, migrateSettings } from "../database/migrate.ts";
 import { runProcess } from "../processes/run.ts";
 import { announce, startEmulatorIfNeeded, welcome } from "../processes/welcome.ts";
+import { makeCurrent } from "./current-file.ts";
 import { createLoop } from "./loop.ts";
 import { createPart } from "./parts.ts";
 import { watchFiles } from "./watch-files.ts";
@@ -27,6 +28,8 @@ export function main(): Promise<void> {
     if (databaseUrl === undefined) throw new Error("DATABASE_URL must be set.");
     const { authenticatorPassword } = connections;
     await migrateDatabase({ databaseUrl, authenticatorPassword, logger });
+    const { blankMigrationContent = "" } = await migrateSettings(databaseUrl, logger);
+    await makeCurrent(ROOT, blankMigrationContent);
     const emulator = await startEmulatorIfNeeded(config);
     if (emulator) stack.defer(() => emulator.close());
 

@@ -101,8 +101,12 @@ export function createLoop({
     const done = applyCurrentMigration(databaseUrl, root, signal);
     applying = { controller, done };
     try {
-      const oid = await done;
-      console.log("migrations/current.sql is applied");
+      const { oid, isEmpty } = await done;
+      console.log(
+        isEmpty
+          ? "migrations/current.sql has no statement: nothing is run (what it did before stays)"
+          : "migrations/current.sql is applied",
+      );
       const isAnother = database !== undefined && database !== oid;
       database = oid;
       save.isApplied = true;

@@ -11,8 +11,11 @@ import { until } from "../support/until.ts";
 
 const NOTES = `drop table if exists app_public.notes;
 create table app_public.notes (id int primary key, body text);
+alter table app_public.notes enable row level security;
+create policy select_all on app_public.notes for select to :DATABASE_USER using (true);
 grant select on app_public.notes to :DATABASE_USER;
 comment on table app_public.notes is $$A person's note.$$;
+comment on column app_public.notes.body is $$What it says.$$;
 `;
 
 const committed = async (root: string) =>
@@ -94,6 +97,10 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
       "drop table if exists app_public.notes;\nalter table app_private.operators add column if not exists reason text;\nalter table app_private.operators alter reason set not null;",
       /clients: Type 'Note' was removed\n[\s\S]+the old API: required app_private\.operators\.reason[\s\S]+-- breaking: why/,
     );
+    await refused(
+      "alter table app_public.notes add column if not exists written_at timestamp;",
+      /notes\.written_at \(timestamp_without_zone[\s\S]+would refuse it/,
+    );
     await writeFile(
       current,
       `${blank}-- breaking: nobody wrote any\ndrop table if exists app_public.notes;\n`,
@@ -123,10 +130,24 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     expect(await readFile(path, "utf8")).toBe(before);
   });
 
+  it("db:uncommit leaves --! no-transaction in front, where alone it counts, and db:commit the message where it was", async () => {
+    const text =
+      "--! no-transaction\ndrop index concurrently if exists app_public.no_such_index;\n";
+    await writeFile(current, text);
+    expect((await db("db:commit", "--", "no index")).code).toBe(0);
+    const path = join(project.root, "migrations/committed", await committed(project.root));
+    const before = await readFile(path, "utf8");
+    expect((await db("db:uncommit")).code).toBe(0);
+    expect(await readFile(current, "utf8")).toMatch(
+      /^--! no-transaction\n--! Message: no index\ndrop index/,
+    );
+    expect((await db("db:commit")).code).toBe(0);
+    expect(await readFile(path, "utf8")).toBe(before);
+  });
+
   it("db:commit takes nothing from who saves while it runs, and commits nothing twice", async () => {
-    const first =
-      "create or replace function app_public.one() returns int language sql stable as 'select 1';\n";
-    const second = `${first}${first.replace("one()", "two()")}`;
+    const first = "create schema if not exists one;\n";
+    const second = `${first}${first.replace("one", "two")}`;
     await writeFile(current, first);
     const committing = db("db:commit", "--", "one");
     const client = new pg.Client({ connectionString: server.superuserUrl() });
@@ -160,7 +181,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     // As after a checkout of a branch that has not got it.
     const path = join(project.root, "migrations/committed", file);
     await rename(path, `${path}.away`);
-    await writeFile(current, first.replace("one()", "three()"));
+    await writeFile(current, first.replace("one", "three"));
     const ahead = await db("db:commit", "--", "three");
     expect(ahead.output).toMatch(/has run \d{6}\.sql, and .+no such file here/);
     expect(ahead.code).toBe(1);

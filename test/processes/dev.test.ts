@@ -75,7 +75,9 @@ describe("a save of current.sql", { timeout: 120_000 }, () => {
       /Who may what:\n(.*\n)* +\+ app_public\.leaks · select · .*howdah_anonymous.*: all · every row: /,
     );
     // One entry for a rule, whatever it finds.
-    expect(found).toMatch(/missing_comment.md\)\n.+\n.+\n +also app_public\.leaks\.body\n/);
+    expect(found).toMatch(
+      /missing_comment.md\)\n.+\n.+\n +also app_public\.leaks\.body: This column has no comment/,
+    );
     const again = await dev.save(CURRENT, `${leaking}select 1;`, /The API is as it was/);
     expect(again).not.toContain("row_level_security_off");
     await dev.save(CURRENT, "drop table if exists app_public.leaks;", /findings? less/);
@@ -297,7 +299,12 @@ describe("a save of code", { timeout: 180_000 }, () => {
 describe("the commands of migrations beside it", { timeout: 180_000 }, () => {
   it("db:commit and db:uncommit take turns with it", async () => {
     const before = dev.running.output().length;
-    await dev.save(CURRENT, table("notes"), /changes in the API/);
+    const notes = `${table("notes")}
+      alter table app_public.notes enable row level security;
+      create policy select_all on app_public.notes for select to :DATABASE_USER using (true);
+      comment on table app_public.notes is 'A note.';
+      comment on column app_public.notes.body is 'What it says.';`;
+    await dev.save(CURRENT, notes, /changes in the API/);
     expect((await command(dev.root, ["db:commit", "--", "notes"])).code).toBe(0);
     expect((await command(dev.root, ["db:uncommit"])).code).toBe(0);
     await until(

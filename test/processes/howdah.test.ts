@@ -95,8 +95,9 @@ describe("jobs and retry", () => {
     expect(await howdah(url, "jobs")).toEqual({ code: 0, output: "The queue is empty." });
     const [failed, waiting, other] = [await add(3), await add(1), await add(3)];
     expect(await howdahJson(url, "jobs")).toMatchObject([
-      { task: "no_such_task", jobs: 3, running: 0, retrying: 1, given_up: 2 },
+      { task: "no_such_task", jobs: 3, running: 0, retrying: 1, given_up: 2, is_known: false },
     ]);
+    expect((await howdah(url, "jobs")).output).toContain("there is no tasks/no_such_task.ts");
     expect(await howdahJson(url, "jobs", "--failed")).toMatchObject([
       { id: failed, attempts: 3 },
       { id: other, attempts: 3 },

@@ -2,9 +2,10 @@ import { describeRule } from "../support/rules.ts";
 
 describeRule("grant_without_policy", [
   {
-    title: "a command without a policy is found for each role that may try it",
+    title:
+      "a command without a policy is found for the role that it was granted to, not for those that have its rights",
     violation: "grant delete on app_public.notes to howdah_user",
-    finds: ["app_public.notes", "app_public.notes"],
+    finds: ["app_public.notes"],
     mend: "create policy delete_own on app_public.notes for delete to howdah_user using (true)",
   },
   {

@@ -153,6 +153,32 @@ policy_part as (
   ) as c(letter, command) on c.letter = p.polcmd::text
   cross join lateral unnest(p.polroles) as r(role_id)
 ),
+-- The tables that the sub-selects of policies read, from the stored expressions; one that a view reads for its
+-- caller (security_invoker) as well.
+policy_read as (
+  with recursive
+  named as (
+    select p.oid as policy_id, m.found[1]::oid as table_id
+    from pg_catalog.pg_policy p
+    join own_table t on t.oid = p.polrelid
+    cross join lateral (
+      values (p.polqual::text), (p.polwithcheck::text)
+    ) as v(tree)
+    cross join lateral regexp_matches(v.tree, ':rtekind 0 :relid (\d+)', 'g') as m(found)
+    union
+    select n.policy_id, d.refobjid
+    from named n
+    join own_table t on t.oid = n.table_id and t.kind = 'v'
+    join pg_catalog.pg_rewrite w on w.ev_class = t.oid
+    join pg_catalog.pg_depend d
+      on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
+        and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> t.oid
+    where exists (
+      select from unnest(t.options) as o(option) where o.option ~ '^security_invoker=(true|on|yes|1)$'
+    )
+  )
+  select n.policy_id, n.table_id from named n
+),
 -- The functions that policies call, read from the stored expressions (pg_node_tree), each by
 -- itself: a token is a node's beginning, or the end of one.
 policy_call as (
