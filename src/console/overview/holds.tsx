@@ -26,6 +26,9 @@ export function Holds({ data, onChanged }: { data: OverviewQuery; onChanged: () 
   return (
     <>
       {problem && <Failure problem={problem} />}
+      {pauses.length + breakers.length === 0 && (
+        <p className="muted">Nothing is held back: no pause, and the circuit breaker is closed.</p>
+      )}
       {pauses.map(
         (pause) =>
           pause && (
