@@ -11,6 +11,9 @@ export interface Mail {
   html: string;
 }
 
+/** How long an SMTP server may say nothing, milliseconds: whoever waits for it holds up other jobs. */
+const PATIENCE = 10_000;
+
 /** Sends a mail, or throws so that the job is tried again. */
 export type SendMail = (mail: Mail) => Promise<void>;
 
@@ -34,7 +37,16 @@ export function createSendMail(options: {
     return { ...mail, to: { name: "", address: mail.to } };
   };
   if (smtpUrl !== undefined) {
-    const smtp = createTransport(smtpUrl, { from });
+    const smtp = createTransport(
+      {
+        url: smtpUrl,
+        dnsTimeout: PATIENCE,
+        connectionTimeout: PATIENCE,
+        greetingTimeout: PATIENCE,
+        socketTimeout: PATIENCE,
+      },
+      { from },
+    );
     return async (mail) => {
       await smtp.sendMail(addressed(mail));
     };

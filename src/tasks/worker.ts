@@ -38,8 +38,8 @@ export interface WorkerOptions {
 }
 
 /** Jobs that run at once: batches of pushes, and all others, which a slow FCM must not hold back. */
-const PUSH_CONCURRENCY = 4;
-const OTHER_CONCURRENCY = 4;
+const PUSH_CONCURRENCY = 3;
+const OTHER_CONCURRENCY = 3;
 const PUSH_TASKS = ["deliver_pushes"];
 /** graphile-worker needs two connections more than jobs, for each of the two; the tasks' statements as many again. */
 const POOL_SIZE = (PUSH_CONCURRENCY + OTHER_CONCURRENCY) * 2 + 4;

@@ -81,6 +81,21 @@ describe("mail", () => {
     expect(received).toContain("RCPT TO:<ann@example.com>");
     expect(received).toContain("Plain");
   });
+
+  it("for a server that greets and then says nothing is given up, and its job tried again later", {
+    timeout: 60_000,
+  }, async () => {
+    const server = createTcpServer((socket) => {
+      socket.on("error", () => {});
+      socket.write("220 test\r\n");
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    const smtpUrl = `smtp://127.0.0.1:${port}`;
+    const sendMail = createSendMail({ smtpUrl, from: "h@example.com", dataDirectory });
+    await expect(sendMail(MAIL)).rejects.toThrow(/timeout/i);
+    server.close();
+  });
 });
 
 describe("the words of a mail", () => {
