@@ -11,6 +11,8 @@ export interface Connection {
   request: IncomingMessage;
   /** Whose it is: the address, until it is known to be a user's. */
   owner: string;
+  /** Called once it has said who it is. */
+  introduced(): void;
   /** Its queries and mutations, so many at once. */
   inTurn: LimitFunction;
   /** Those that are under way. */
@@ -33,7 +35,12 @@ const PONG = '{"type":"pong"}';
  */
 export function openConnection(
   graphql: Server<Connection>,
-  { socket, request, owner }: Pick<Connection, "socket" | "request" | "owner">,
+  {
+    socket,
+    request,
+    owner,
+    introduced,
+  }: Pick<Connection, "socket" | "request" | "owner" | "introduced">,
   logger: Logger,
 ): Connection {
   let drains: (() => void)[] = [];
@@ -66,6 +73,7 @@ export function openConnection(
     socket,
     request,
     owner,
+    introduced,
     inTurn: pLimit(MAX_EXECUTIONS),
     running: new Set(),
     drained: () => (isFull() ? new Promise((resolve) => drains.push(resolve)) : Promise.resolve()),

@@ -59,6 +59,8 @@ export interface WebSockets {
 
 /** Open sockets of one user; of one address, for those who are not logged in. */
 const MAX_SOCKETS = 100;
+/** Sockets of one address that have not said who they are (connection_init): after a restart all of a proxy's come at once. */
+const MAX_SILENT = 1000;
 /** Operations that are under way on one socket. */
 const MAX_OPERATIONS = 100;
 
@@ -83,7 +85,9 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
   });
   const config = logOperations(makeGraphQLWSConfig(grafserv), options);
   const maxSockets = Math.ceil(MAX_SOCKETS * options.rateLimitFactor);
+  const maxSilent = Math.ceil(MAX_SILENT * options.rateLimitFactor);
   const socketsOf = new Map<string, number>();
+  const silentOf = new Map<string, number>();
   const connections = new Map<WebSocket, Connection>();
   const contexts = new Set<Context>();
   let closing = false;
@@ -140,16 +144,19 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
     async onConnect(context) {
       const { connectionParams, extra } = context;
       const { socket } = extra;
+      extra.introduced();
       contexts.add(context);
       socket.once("close", () => contexts.delete(context));
       try {
         const identity = accessTokens.authenticate(authorizationOf(connectionParams));
         if (identity.userId !== undefined) extra.owner = `user ${identity.userId}`;
-        if (!countSocket(socketsOf, extra, maxSockets)) {
+        const gone = countOne(socketsOf, extra.owner, maxSockets);
+        if (!gone) {
           // 1013, try again later: it is not the token's fault.
           socket.close(1013, `${maxSockets} connections at once are allowed.`);
           return false;
         }
+        socket.once("close", gone);
         // Watched before it is asked about: an end between the two is not missed.
         closeWithSession(socket, identity, options);
         if (identity.sessionId !== undefined) await verifySession(pool, identity.settings);
@@ -170,9 +177,15 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
     if (origin !== undefined && !allowedOrigins.includes(origin)) {
       return refuse(socket, "403 Forbidden", "ALLOWED_ORIGINS does not have this origin.");
     }
+    const owner = clientAddress(request, options.trustProxy);
+    const introduced = countOne(silentOf, owner, maxSilent);
+    if (!introduced) {
+      const message = `${maxSilent} connections at once may be without a connection_init.`;
+      return refuse(socket, "429 Too Many Requests", message);
+    }
+    socket.once("close", introduced);
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const owner = clientAddress(request, options.trustProxy);
-      const client = { socket: webSocket, request, owner };
+      const client = { socket: webSocket, request, owner, introduced };
       connections.set(webSocket, openConnection(graphql, client, logger));
       webSocket.once("close", () => connections.delete(webSocket));
     });
@@ -244,21 +257,23 @@ function withoutTimeout(preset: GraphileConfig.ResolvedPreset): GraphileConfig.R
   return changed;
 }
 
-/** Whether there may be one more. */
-function countSocket(
-  socketsOf: Map<string, number>,
-  { owner, socket }: Connection,
+/** What to call once when it is one less; undefined where there may be no more. */
+function countOne(
+  counts: Map<string, number>,
+  owner: string,
   most: number,
-): boolean {
-  const count = socketsOf.get(owner) ?? 0;
-  if (count >= most) return false;
-  socketsOf.set(owner, count + 1);
-  socket.once("close", () => {
-    const left = (socketsOf.get(owner) ?? 1) - 1;
-    if (left === 0) socketsOf.delete(owner);
-    else socketsOf.set(owner, left);
-  });
-  return true;
+): (() => void) | undefined {
+  const count = counts.get(owner) ?? 0;
+  if (count >= most) return undefined;
+  counts.set(owner, count + 1);
+  let isCounted = true;
+  return () => {
+    if (!isCounted) return;
+    isCounted = false;
+    const left = (counts.get(owner) ?? 1) - 1;
+    if (left === 0) counts.delete(owner);
+    else counts.set(owner, left);
+  };
 }
 
 /** For graphql-ws alone: a closed socket is told nothing more. */

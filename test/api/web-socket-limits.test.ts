@@ -1,9 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import WebSocket from "ws";
 import { type Account, startTestApi, type TestApi } from "../support/api.ts";
 import { openRawSocket } from "../support/raw-socket.ts";
 import { openSocket, type Socket } from "../support/subscriptions.ts";
+import { until } from "../support/until.ts";
 
 let api: TestApi;
 let ann: Account;
@@ -63,6 +64,37 @@ describe("WebSockets", () => {
     expect(await answers(next)).toEqual({ data: { __typename: "Query" } });
     for (const socket of [next, ...others]) socket.close();
     await Promise.all([next, ...others].map(({ closed }) => closed));
+  });
+
+  it("that do not say who they are: at most so many of an address, until one says it or has gone", async () => {
+    const few = await startTestApi({
+      environment: { RATE_LIMIT_FACTOR: "0.01" },
+      database: api.database,
+    });
+    onTestFinished(() => few.stop());
+    const url = `${few.url.replace("http", "ws")}/graphql`;
+    const open = async () => {
+      const socket = new WebSocket(url, "graphql-transport-ws");
+      const answer = await new Promise<number>((resolve) => {
+        socket.once("open", () => resolve(101));
+        socket.once("unexpected-response", (request, { statusCode }) => {
+          request.destroy();
+          resolve(statusCode as number);
+        });
+        socket.on("error", () => {});
+      });
+      return { socket, answer };
+    };
+    const silent = await Promise.all(Array.from({ length: 10 }, open));
+    expect(silent.map(({ answer }) => answer)).toEqual(Array(10).fill(101));
+    expect((await open()).answer).toBe(429);
+    silent[0]?.socket.send(JSON.stringify({ type: "connection_init" }));
+    silent[1]?.socket.terminate();
+    for (let n = 0; n < 2; n += 1) {
+      silent.push(await until(open, ({ answer }) => answer === 101));
+    }
+    expect((await open()).answer).toBe(429);
+    for (const { socket } of silent) socket.terminate();
   });
 
   it("at most 100 operations at once on a connection, of 1,000 that are asked for", async () => {
