@@ -1,4 +1,5 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /**
@@ -13,10 +14,21 @@ export async function generatedSecret(
   const directory = join(dataDirectory, "secrets");
   const path = join(directory, name);
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  const found = await readFile(path, "utf8").catch(unless("ENOENT"));
+  if (found !== undefined) return found;
+  // There at once and whole, or not at all: other processes start at the same time.
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, generate(), { mode: 0o600, flag: "wx" });
   try {
-    await writeFile(path, generate(), { mode: 0o600, flag: "wx" });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    await link(draft, path).catch(unless("EEXIST"));
+  } finally {
+    await unlink(draft);
   }
   return readFile(path, "utf8");
+}
+
+function unless(code: string): (error: NodeJS.ErrnoException) => undefined {
+  return (error) => {
+    if (error.code !== code) throw error;
+  };
 }

@@ -78,7 +78,9 @@ export async function startLoad(url: string | (() => string), clients: number) {
   const people = await Promise.all(
     Array.from({ length: clients }, async (_, n) => {
       const email = `load-${n}-${Math.random().toString(36).slice(2)}@example.com`;
-      const { data } = await ask(base(), SIGN_UP, { variables: { email } });
+      const url = base();
+      const { status, data, codes } = await ask(url, SIGN_UP, { variables: { email } });
+      if (!data?.signUp) throw new Error(`Nobody can sign up at ${url}: ${status} ${codes}`);
       return data.signUp.tokens as { userId: number; accessToken: string };
     }),
   );
