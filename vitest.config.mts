@@ -31,7 +31,7 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary-reporter.ts"],
     pool: "forks",
     // As the processes run (boot.cjs): PostGraphile's development mode is slower, and prints what clients do wrong.
-    env: { GRAPHILE_ENV: "production" },
+    env: { GRAPHILE_ENV: "production", GRAFAST_TIMEOUT_VALIDITY_MS: "1000" },
     // Three keep two cores busy: much of it is waiting. Each file has a database of its own; the modules
     // are loaded once for all files of a worker, which spares two seconds of each.
     maxWorkers: 3,

@@ -16,5 +16,8 @@ process.env.NODE_COMPILE_CACHE ??= require("node:path").join(
 );
 require("node:module").enableCompileCache(process.env.NODE_COMPILE_CACHE);
 
+// How long an operation is refused that once took too long to plan, milliseconds: the next may find the machine less busy.
+process.env.GRAFAST_TIMEOUT_VALIDITY_MS ??= "1000";
+
 // PostGraphile asks for it, and warns on stderr where it is missing.
 process.env.GRAPHILE_ENV ??= "production";
