@@ -25,12 +25,7 @@ field as (
   left join own_table t
     on t.oid = (select y.typrelid from pg_catalog.pg_type y where y.oid = p.proargtypes[0])
   where f.is_exposed and f.kind = 'function' and not f.is_trigger and not f.is_event_trigger
-    and exists (
-      select
-      from aclexplode(f.rights) a
-      join role_reach r using (grantee)
-      where a.privilege_type = 'EXECUTE'
-    )
+    -- One that nobody may call takes the name of the other as well.
     and not exists (
       select
       from tag g

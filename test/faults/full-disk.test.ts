@@ -2,11 +2,10 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { giveTo, postgresAccount } from "../../src/database/embedded/account.ts";
 import { startTestApi, type TestApi } from "../support/api.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { asSuperuser, createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { createPushes } from "../support/pushes.ts";
 import { startTestWorker, type TestWorker } from "../support/worker.ts";
 
@@ -34,16 +33,6 @@ function mount(path: string): boolean {
 const path = await mkdtemp(join(tmpdir(), "howdah-small-"));
 if (mount(path)) folder = path;
 else await rm(path, { recursive: true });
-
-async function asSuperuser(statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: inject("superuserUrl") });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
 
 describe.skipIf(folder === undefined)("a full disk", () => {
   beforeAll(async () => {

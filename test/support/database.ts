@@ -50,7 +50,8 @@ export async function createTestDatabase(
   };
 }
 
-async function asSuperuser(statement: string): Promise<void> {
+/** One statement in the cluster, outside of any test database. */
+export async function asSuperuser(statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: inject("superuserUrl") });
   await client.connect();
   try {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
+import { asSuperuser } from "./database.ts";
 
 /** A database as the FastAPI template that Howdah replaces makes it. */
 export interface TemplateDatabase {
@@ -97,14 +98,4 @@ export async function createTemplateDatabase(schema = TEMPLATE_SCHEMA): Promise<
       await asSuperuser(`drop database ${name} with (force)`);
     },
   };
-}
-
-async function asSuperuser(statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: inject("superuserUrl") });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }
