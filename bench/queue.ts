@@ -31,7 +31,7 @@ const bench: Bench = async (options) => {
   await watchReads(client, token, INTERVAL, delay(1000));
   const idle = await watch();
   // Not in one transaction: no sender would.
-  for (let queued = 0; queued < JOBS; queued += PHONES) {
+  for (let n = 0; n < JOBS; n += PHONES) {
     await owner.query(
       "select count(app_private.notify(array[u.id], 'bench', 'A message')) from unnest($1::int[]) as u(id)",
       [users],

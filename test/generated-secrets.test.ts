@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { generatedSecret } from "../src/generated-secrets.ts";
 
-it("processes that start at once get one and the same secret, whole, that only its owner may read", async () => {
+it("those who ask for it at once get one and the same secret, whole, that only its owner may read", async () => {
   const folder = await mkdtemp(join(tmpdir(), "howdah-secrets-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   for (let round = 0; round < 20; round += 1) {

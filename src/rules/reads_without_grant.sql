@@ -15,17 +15,10 @@ reading as (
       and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> p.table_id
   union
   select
-    'pg_catalog.pg_class'::regclass, t.oid, t.title, g.role_id, d.refobjid, d.refobjsubid
+    'pg_catalog.pg_class'::regclass, t.oid, t.title, g.role_id, r.table_id, r.number
   from own_table t
   join request_right g on g.table_id = t.oid and g.command = 'SELECT'
-  join pg_catalog.pg_rewrite w on w.ev_class = t.oid
-  join pg_catalog.pg_depend d
-    on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
-      and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> t.oid
-  where t.kind = 'v'
-    and exists (
-      select from unnest(t.options) as o(option) where o.option ~ '^security_invoker=(true|on|yes|1)$'
-    )
+  join view_read r on r.view_id = t.oid
 )
 select
   r.object,

@@ -26,11 +26,8 @@ field as (
     on t.oid = (select y.typrelid from pg_catalog.pg_type y where y.oid = p.proargtypes[0])
   where f.is_exposed and f.kind = 'function' and not f.is_trigger and not f.is_event_trigger
     -- One that nobody may call takes the name of the other as well.
-    and not exists (
-      select
-      from tag g
-      where g.class_id = 'pg_catalog.pg_proc'::regclass and g.object_id = f.oid
-        and g.name = 'behavior' and g.is_in_front and g.value ~ '(^|\s)-\*(\s|$)'
+    and ('pg_catalog.pg_proc'::regclass, f.oid) not in (
+      select a.class_id, a.object_id from out_of_api a
     )
 )
 select
@@ -38,9 +35,8 @@ select
   format('The API has one %s of this name, and %s is it too: which of them it has, nobody said.',
     case f.place when 'mutation' then 'mutation' when 'query' then 'query' else 'field' end,
     string_agg(o.title, ', ' order by o.title)) as detail,
-  format(
-    'Give it another name, or begin its comment with `@name …`, or with `@behavior -*` to have it out of the API.'
-  ) as resolution,
+  'Give it another name, or begin its comment with `@name …`, or with `@behavior -*` to have it out of the API.'
+    as resolution,
   'pg_catalog.pg_proc'::regclass as class_id, f.oid as object_id, 0 as sub_id
 from field f
 join field o

@@ -61,11 +61,8 @@ where c.is_exposed and c.kind in ('r', 'p', 'm') and not c.is_partition
     )
   )
   -- The table as a whole is out of the API.
-  and not exists (
-    select
-    from tag g
-    where g.class_id = 'pg_catalog.pg_class'::regclass and g.object_id = c.table_id
-      and g.sub_id = 0 and g.name = 'behavior' and g.is_in_front and g.value ~ '(^|\s)-\*(\s|$)'
+  and ('pg_catalog.pg_class'::regclass, c.table_id, 0) not in (
+    select a.class_id, a.object_id, a.sub_id from out_of_api a
   )
   and not exists (
     select

@@ -26,11 +26,6 @@ left join lateral (
 where (
     t.kind = 'v'
     and (t.is_exposed or r.roles is not null)
-    and not exists (
-      select
-      from pg_catalog.pg_options_to_table(t.options) o
-      -- In any spelling of PostgreSQL's.
-      where case when o.option_name = 'security_invoker' then o.option_value::boolean end
-    )
+    and t.oid not in (select v.oid from invoker_view v)
   )
   or (t.kind = 'm' and r.roles is not null)

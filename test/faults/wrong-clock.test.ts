@@ -2,13 +2,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FcmEmulator, startFcmEmulator } from "../../src/push/emulator/emulator.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { ask, SIGN_UP } from "../support/load.ts";
 import { type Running, runEntry } from "../support/processes.ts";
 import { createPushes } from "../support/pushes.ts";
+import { queryOnce } from "../support/query-once.ts";
 import { openSocket } from "../support/subscriptions.ts";
 import { until } from "../support/until.ts";
 
@@ -53,11 +53,9 @@ async function start(entry: "api" | "worker", name: string, shift: number) {
     WORKER_OPS_PORT: "0",
   });
   running.push(process);
-  const [, url = ""] =
-    entry === "api"
-      ? await process.prints(/"url":"([^"]+)".*"API ready"/)
-      : await process.prints(/"ops":"([^"]+)"/);
-  return { url, set, process };
+  const [, ready = ""] = await process.prints(/^(\{.*"ops":.*\})\n/m);
+  const { url, ops } = JSON.parse(ready) as { url: string; ops: string };
+  return { url, ops, set, process };
 }
 
 describe("a system clock that is wrong by an hour", () => {
@@ -95,7 +93,7 @@ describe("a system clock that is wrong by an hour", () => {
     await ahead.set(0);
     await right.set(HOUR);
     await until(
-      async () => (await (await fetch(await opsOf(right.process))).text()) ?? "",
+      async () => (await fetch(`${right.ops}/metrics`)).text(),
       (text) => Number(/^howdah_clock_skew_seconds (\S+)$/m.exec(text)?.[1]) > 3500,
     );
     await everywhere();
@@ -122,14 +120,18 @@ describe("a system clock that is wrong by an hour", () => {
   it("of workers: no cron runs twice, nothing is sent before its time, nothing expires at once", {
     timeout: 120_000,
   }, async () => {
-    await withSuperuser(`
+    await queryOnce(
+      database.superuserUrl,
+      `
       create table test_runs (due text);
       create function note_run() returns trigger language plpgsql
       security definer set search_path = public, pg_temp
       as $$ begin insert into test_runs values (new.payload -> '_cron' ->> 'ts'); return null; end $$;
       create trigger _900_note_run after insert or update of payload on graphile_worker._private_jobs
-      for each row when (new.key = 'delete_expired') execute function note_run()`);
-    const runs = async () => (await withSuperuser("select due from test_runs")).rows;
+      for each row when (new.key = 'delete_expired') execute function note_run()`,
+    );
+    const runs = async () =>
+      (await queryOnce(database.superuserUrl, "select due from test_runs")).rows;
     const pushes = createPushes(database);
     const { id } = await pushes.userWithDevices("phone");
     const inHalfAnHour = "=> now() + interval '30 minutes'";
@@ -162,18 +164,4 @@ function beforeCron(hours: number): number {
   const due = new Date(now);
   due.setUTCMinutes(17, 0, 0);
   return due.getTime() - START - now.getTime() + hours * HOUR;
-}
-
-async function withSuperuser(statement: string): Promise<pg.QueryResult> {
-  const client = new pg.Client({ connectionString: database.superuserUrl });
-  await client.connect();
-  try {
-    return await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
-
-async function opsOf(process: Running): Promise<string> {
-  return `${/"ops":"([^"]+)"/.exec(process.output())?.[1]}/metrics`;
 }

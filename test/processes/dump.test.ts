@@ -9,6 +9,7 @@ import { ensureOwner, withUser } from "../../src/database/connections.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { TEST_PASSWORD } from "../support/global-setup.ts";
 import { runEntry } from "../support/processes.ts";
+import { queryOnce } from "../support/query-once.ts";
 import { startSystemPostgres, systemBinaries } from "../support/system-postgres.ts";
 
 const RIGHTS = `
@@ -63,19 +64,17 @@ describe.skipIf(systemBinaries === undefined)("a dump", () => {
       authenticatorPassword: TEST_PASSWORD,
       logger: pino({ level: "silent" }),
     });
-    const client = new pg.Client({ connectionString: from });
-    await client.connect();
-    await client.query(
+    await queryOnce(
+      from,
       `with person as (insert into app_public.users (first_name) select 'P' from generate_series(1, 20) returning id),
          item as (insert into app_public.items (user_id, title) select id, 'kept' from person)
        insert into app_public.device_tokens (user_id, token, device_type) select id, 'phone-' || id, 'ios' from person`,
     );
-    await client.query("select app_private.notify(array_agg(id), 'e', 'm') from app_public.users");
-    await client.end();
-    const superuser = new pg.Client({ connectionString: server.superuserUrl });
-    await superuser.connect();
-    await superuser.query("create database restored owner howdah_owner");
-    await superuser.end();
+    await queryOnce(
+      from,
+      "select app_private.notify(array_agg(id), 'e', 'm') from app_public.users",
+    );
+    await queryOnce(server.superuserUrl, "create database restored owner howdah_owner");
 
     const file = join(folder, "howdah.dump");
     const script = (name: string, url: string) =>

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import pg from "pg";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { startEmbeddedCluster } from "../../src/database/embedded/cluster.ts";
 import { isAlive } from "../../src/database/embedded/process.ts";
+import { queryOnce } from "./query-once.ts";
 import { until } from "./until.ts";
 
 // For tests of the embedded cluster: folders and processes that are gone after each test.
@@ -50,13 +50,7 @@ export async function folderWithCluster(): Promise<string> {
 }
 
 export async function query(url: string, text: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows;
-  } finally {
-    await client.end();
-  }
+  return (await queryOnce(url, text)).rows;
 }
 
 export interface Elsewhere {

@@ -3,6 +3,7 @@ import pg from "pg";
 import { inject } from "vitest";
 import { withUser } from "../../src/database/connections.ts";
 import { TEST_PASSWORD } from "./global-setup.ts";
+import { queryOnce } from "./query-once.ts";
 import { expectNoSecrets } from "./secrets.ts";
 
 export interface TestDatabase {
@@ -52,11 +53,5 @@ export async function createTestDatabase(
 
 /** One statement in the cluster, outside of any test database. */
 export async function asSuperuser(statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: inject("superuserUrl") });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
+  await queryOnce(inject("superuserUrl"), statement);
 }

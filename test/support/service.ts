@@ -9,6 +9,7 @@ import { migrateDatabase } from "../../src/database/migrate.ts";
 import { startFcmEmulator } from "../../src/push/emulator/emulator.ts";
 import { freePort } from "./free-port.ts";
 import { type Running, runEntry } from "./processes.ts";
+import { queryOnce } from "./query-once.ts";
 
 const PASSWORD = "test";
 
@@ -106,7 +107,7 @@ export async function createService() {
     /** PostgreSQL's fast shutdown, or the one that leaves recovery to the next start. */
     async stopPostgres(mode: "fast" | "immediate"): Promise<void> {
       if (mode === "immediate") {
-        const { rows } = await asSuperuser(
+        const { rows } = await queryOnce(
           superuserUrl,
           "select pid from (select pg_read_file('postmaster.pid') as text) f, split_part(text, E'\\n', 1) as pid",
         );
@@ -118,23 +119,9 @@ export async function createService() {
       cluster = await begin();
     },
     asSuperuser: (statement: string, values?: unknown[]) =>
-      asSuperuser(superuserUrl, statement, values),
+      queryOnce(superuserUrl, statement, values),
     close: () => kept.disposeAsync(),
   };
 }
 
 export type Service = Awaited<ReturnType<typeof createService>>;
-
-async function asSuperuser(
-  url: string,
-  statement: string,
-  values: unknown[] = [],
-): Promise<pg.QueryResult> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await client.query(statement, values);
-  } finally {
-    await client.end();
-  }
-}

@@ -74,6 +74,27 @@ own_column as (
   from own_table t
   join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
 ),
+-- Views that read with the rights of whoever asks.
+invoker_view as (
+  select t.oid
+  from own_table t
+  where t.kind = 'v'
+    and exists (
+      select
+      from pg_catalog.pg_options_to_table(t.options) o
+      -- In any spelling of PostgreSQL's.
+      where case when o.option_name = 'security_invoker' then o.option_value::boolean end
+    )
+),
+-- What these read, by column; 0 is no column in particular.
+view_read as (
+  select v.oid as view_id, d.refobjid as table_id, d.refobjsubid as number
+  from invoker_view v
+  join pg_catalog.pg_rewrite w on w.ev_class = v.oid
+  join pg_catalog.pg_depend d
+    on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
+      and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> v.oid
+),
 -- The columns that say whose a row is: that by which tables are sharded; where a table has none,
 -- those that refer to what others' refers to.
 owner_column as (
@@ -166,16 +187,9 @@ policy_read as (
     ) as v(tree)
     cross join lateral regexp_matches(v.tree, ':rtekind 0 :relid (\d+)', 'g') as m(found)
     union
-    select n.policy_id, d.refobjid
+    select n.policy_id, r.table_id
     from named n
-    join own_table t on t.oid = n.table_id and t.kind = 'v'
-    join pg_catalog.pg_rewrite w on w.ev_class = t.oid
-    join pg_catalog.pg_depend d
-      on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
-        and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> t.oid
-    where exists (
-      select from unnest(t.options) as o(option) where o.option ~ '^security_invoker=(true|on|yes|1)$'
-    )
+    join view_read r on r.view_id = n.table_id
   )
   select n.policy_id, n.table_id from named n
 ),
@@ -276,6 +290,12 @@ tag as (
     from comment_line c
   ) l
   where l.is_tag and l.line <> ''
+),
+-- What its comment keeps out of the API as a whole.
+out_of_api as (
+  select t.class_id, t.object_id, t.sub_id
+  from tag t
+  where t.name = 'behavior' and t.is_in_front and t.value ~ '(^|\s)-\*(\s|$)'
 ),
 silence as (
   select
