@@ -61,16 +61,17 @@ export function idOf(text: unknown, what: string): number {
 /** The id of a living user, by id or e-mail address. */
 export async function userOf(database: pg.Client, text: unknown): Promise<number> {
   if (typeof text !== "string")
-    throw new UsageError("Which user? Give an e-mail address or an id.");
+    throw new UsageError("Which user? Give an e-mail address, a phone number (+49…) or an id.");
   const isId = /^[1-9]\d{0,8}$/.test(text);
-  const { rows } = await database.query<{ id: number }>(
-    `select id from app_public.users
-     where ${isId ? "id = $1" : "email = app_hidden.normalize_email($1)"} and deleted_at is null`,
+  const { rows } = await database.query<{ id: number | null }>(
+    isId
+      ? "select id from app_public.users where id = $1 and deleted_at is null"
+      : "select app_private.user_by_identifier($1) as id",
     [text],
   );
-  const [user] = rows;
-  if (!user) throw new CommandError(`There is no user ${text}.`);
-  return user.id;
+  const id = rows[0]?.id ?? null;
+  if (id === null) throw new CommandError(`There is no user ${text}.`);
+  return id;
 }
 
 /** A time for people: UTC, to the second. */

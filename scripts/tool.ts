@@ -131,9 +131,10 @@ async function answerOf(
   } catch (error) {
     if (error instanceof CommandError) throw error;
     // What SQL refuses on purpose speaks to people already.
-    const { code, message, detail } = error as { code?: string; message: string; detail?: string };
+    const { code, message, detail, hint } = error as pg.DatabaseError;
     if (code?.startsWith("HW")) {
-      throw new CommandError(detail ? `${message} (${detail})` : message, { cause: error });
+      const said = detail ? `${message} (${detail})` : message;
+      throw new CommandError(hint ? `${said}\n${hint}` : said, { cause: error });
     }
     throw new CommandError(startFault(error, config), { cause: error });
   }

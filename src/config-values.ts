@@ -1,4 +1,4 @@
-import { createPrivateKey } from "node:crypto";
+import { createPrivateKey, createPublicKey } from "node:crypto";
 import { z } from "zod";
 
 // The kinds of values that settings have. What is wrong with one is said without the value.
@@ -58,6 +58,19 @@ export const pem = z
   .refine(isP256PrivateKey, "must be the PEM of an EC P-256 private key (ES256)")
   .optional();
 
+export const PUBLIC_KEY_BLOCK = /-----BEGIN PUBLIC KEY-----[\s\S]+?-----END PUBLIC KEY-----/g;
+
+/** PEMs of public keys, one after the other. */
+export const publicKeys = z
+  .string()
+  .transform((value) => value.replaceAll("\\n", "\n"))
+  .refine(
+    (value) =>
+      value.replace(PUBLIC_KEY_BLOCK, (block) => (isPublicKey(block) ? "" : block)).trim() === "",
+    "must be PEMs of public keys (BEGIN PUBLIC KEY), one after the other",
+  )
+  .optional();
+
 /** https, a native app's own scheme (RFC 8252), or http on this machine. */
 function isReturnUrl(value: string): boolean {
   if (!URL.canParse(value) || /[\s\\]/.test(value)) return false;
@@ -65,6 +78,15 @@ function isReturnUrl(value: string): boolean {
   if (username || password || hash || value.includes("#")) return false;
   if (protocol === "http:") return ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
   return protocol === "https:" || /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol);
+}
+
+function isPublicKey(value: string): boolean {
+  try {
+    createPublicKey(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isP256PrivateKey(value: string): boolean {

@@ -9,6 +9,7 @@ import {
   port,
   postgresUrl,
   providerUrl,
+  publicKeys,
   redirects,
 } from "./config-values.ts";
 
@@ -107,11 +108,27 @@ export function loadConfig(processName: ProcessName, environment: NodeJS.Process
   const parsed = variables.safeParse(given);
   const faults = parsed.success
     ? productionFaults(processName, parsed.data)
-    : parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    : faultsOf(processName, given, parsed.error);
   if (!parsed.success || faults.length > 0) {
     throw new ConfigError(`These settings are wrong:\n${faults.map((f) => `  ${f}`).join("\n")}`);
   }
   return toConfig(parsed.data);
+}
+
+/** Those of single values, and those of the rest together: whoever mends them mends all at once. */
+function faultsOf(
+  processName: ProcessName,
+  given: NodeJS.ProcessEnv,
+  { issues }: z.ZodError,
+): string[] {
+  const faults = issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  const wrong = new Set(issues.map(({ path }) => path[0]));
+  const rest = variables.safeParse(
+    Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.has(name))),
+  );
+  const others = rest.success ? productionFaults(processName, rest.data) : [];
+  // What is given, and wrong, is not missing.
+  return faults.concat(others.filter((fault) => !wrong.has(fault.slice(0, fault.indexOf(":")))));
 }
 
 const variables = z.object({
@@ -131,7 +148,7 @@ const variables = z.object({
   ROOT_DATABASE_URL: postgresUrl,
   DATA_DIR: z.string().default(".data"),
   JWT_PRIVATE_KEY: pem,
-  JWT_PREVIOUS_PUBLIC_KEYS: z.string().optional(),
+  JWT_PREVIOUS_PUBLIC_KEYS: publicKeys,
   JWT_ISSUER: z.string().optional(),
   JWT_AUDIENCE: z.string().default("howdah"),
   PUBLIC_URL: httpUrl.optional(),
@@ -299,7 +316,7 @@ function toConfig(v: Variables): Config {
     shadowDatabaseUrl: v.SHADOW_DATABASE_URL,
     rootDatabaseUrl: v.ROOT_DATABASE_URL,
     jwtPrivateKey: v.JWT_PRIVATE_KEY,
-    jwtPreviousPublicKeys: v.JWT_PREVIOUS_PUBLIC_KEYS?.replaceAll("\\n", "\n"),
+    jwtPreviousPublicKeys: v.JWT_PREVIOUS_PUBLIC_KEYS,
     jwtIssuer: v.JWT_ISSUER ?? publicUrl,
     jwtAudience: v.JWT_AUDIENCE,
     credentialsKey: v.CREDENTIALS_KEY,

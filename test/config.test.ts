@@ -40,6 +40,9 @@ describe("the settings", () => {
       SHUTDOWN_SECONDS: "-1",
       FCM_EMULATOR_HOST: "secret",
       GRAPHIQL: "secret",
+      JWT_PREVIOUS_PUBLIC_KEYS: "secret",
+      NODE_ENV: "production",
+      RATE_LIMIT_FACTOR: "99",
     });
     for (const name of [
       "PORT",
@@ -49,10 +52,16 @@ describe("the settings", () => {
       "SHUTDOWN_SECONDS",
       "FCM_EMULATOR_HOST",
       "GRAPHIQL",
+      "JWT_PREVIOUS_PUBLIC_KEYS",
+      // Of several together, and of what production needs besides.
+      "RATE_LIMIT_FACTOR",
+      "CREDENTIALS_KEY",
+      "AUTHENTICATOR_DATABASE_URL",
     ]) {
       expect(message).toMatch(new RegExp(`^ {2}${name}: must`, "m"));
     }
     expect(message).not.toContain("secret");
+    expect(message.match(/JWT_PRIVATE_KEY:/g)).toHaveLength(1);
   });
 
   it("leave time to finish after DRAIN_SECONDS", () => {

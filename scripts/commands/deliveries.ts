@@ -32,7 +32,12 @@ export const deliveries: Command = {
       [notification],
     );
     if (rows.length === 0) throw new CommandError(await withoutDeliveries(database, notification));
-    return { json: rows, text: [rows] };
+    const shown = rows.map((row) => ({
+      ...row,
+      // Infinity in SQL: nobody tries again until an operator has decided.
+      next_attempt: Number.isFinite(Number(row.next_attempt)) ? row.next_attempt : "held: breaker",
+    }));
+    return { json: rows, text: [shown] };
   },
 };
 

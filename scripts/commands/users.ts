@@ -1,7 +1,7 @@
 import { type Command, CommandError, idOf, UsageError, userOf } from "../command.ts";
 
 export const userShow: Command = {
-  usage: "EMAIL|ID",
+  usage: "EMAIL|PHONE|ID",
   args: 1,
   summary: "shows an account: whether it can log in, its sessions, devices and latest pushes",
   async run({ database, args: [who] }) {
@@ -59,7 +59,7 @@ export const userShow: Command = {
 };
 
 export const userDisable: Command = {
-  usage: "EMAIL|ID [--reason TEXT]",
+  usage: "EMAIL|PHONE|ID [--reason TEXT]",
   args: 1,
   summary: "shuts an account: sessions end, nobody logs in, pushes stop; nothing is deleted",
   details:
@@ -94,7 +94,7 @@ export const userDisable: Command = {
 };
 
 export const userEnable: Command = {
-  usage: "EMAIL|ID",
+  usage: "EMAIL|PHONE|ID",
   args: 1,
   summary:
     "opens a disabled account again; its user logs in, and their devices register, as before",

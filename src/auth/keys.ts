@@ -7,6 +7,7 @@ import {
   randomBytes,
 } from "node:crypto";
 import type { Config } from "../config.ts";
+import { PUBLIC_KEY_BLOCK } from "../config-values.ts";
 import { generatedSecret } from "../generated-secrets.ts";
 
 /** The keys of access tokens: one signs, all of them verify. */
@@ -28,7 +29,9 @@ export async function loadJwtKeys(config: Config): Promise<JwtKeys> {
     ));
   const privateKey = createPrivateKey(pem);
   const publicKey = createPublicKey(privateKey);
-  const previous = (config.jwtPreviousPublicKeys?.match(PEM_BLOCK) ?? []).map(createPublicKey);
+  const previous = (config.jwtPreviousPublicKeys?.match(PUBLIC_KEY_BLOCK) ?? []).map(
+    createPublicKey,
+  );
   const publicKeys = new Map([publicKey, ...previous].map((key) => [thumbprint(key), key]));
   return { kid: thumbprint(publicKey), privateKey, publicKeys };
 }
@@ -57,8 +60,6 @@ export function jwks(keys: JwtKeys): { keys: object[] } {
     })),
   };
 }
-
-const PEM_BLOCK = /-----BEGIN PUBLIC KEY-----[\s\S]+?-----END PUBLIC KEY-----/g;
 
 function thumbprint(key: KeyObject): string {
   const { crv, kty, x, y } = key.export({ format: "jwk" });

@@ -21,7 +21,8 @@ export function createReplicaMetrics(registry: Registry): {
     aggregator: "max",
     collect() {
       const lag = watched?.lag();
-      if (lag === undefined) this.reset();
+      // reset() would say 0.
+      if (lag === undefined) this.remove();
       else this.set(lag);
     },
   });

@@ -42,7 +42,7 @@ const PUSH_CONCURRENCY = 3;
 const OTHER_CONCURRENCY = 3;
 const PUSH_TASKS = ["deliver_pushes"];
 /** graphile-worker needs two connections more than jobs, for each of the two; the tasks' statements as many again. */
-const POOL_SIZE = (PUSH_CONCURRENCY + OTHER_CONCURRENCY) * 2 + 4;
+export const POOL_SIZE = (PUSH_CONCURRENCY + OTHER_CONCURRENCY) * 2 + 4;
 /** Nobody waits for an answer: a machine that is busy for seconds is no error. Milliseconds. */
 const ACQUIRE_TIMEOUT = 10_000;
 

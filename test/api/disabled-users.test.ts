@@ -169,3 +169,31 @@ it("the command takes an operator's account, and says so; no reason is kept for 
   );
   expect(rows).toEqual([{ reason: null }]);
 });
+
+it("a disabled user's links and codes are void, and stay so when the account is enabled again", async () => {
+  const { owner } = api.database;
+  const { userId, email, token } = await api.signUp();
+  await api.graphql(
+    'mutation { updateMe(input: {patch: {email: "thief@example.com"}}) { user { id } } }',
+    { token },
+  );
+  const waiting = () =>
+    owner.query("select from app_private.user_tokens where user_id = $1 and used_at is null", [
+      userId,
+    ]);
+  expect((await waiting()).rowCount).toBe(1);
+  // As the worker arms it; the thief has this link in their mailbox.
+  const link = "t".repeat(43);
+  await owner.query(
+    "select app_private.arm_proof($1, 'email_verification', sha256(convert_to($2, 'utf8')))",
+    [userId, link],
+  );
+  const verify = () =>
+    api.graphql(`mutation { verifyEmail(input: {token: "${link}"}) { user { id } } }`);
+  await howdah(api.database.ownerUrl, "user:disable", email);
+  expect((await waiting()).rowCount).toBe(0);
+  expect((await verify()).errors[0]?.extensions).toMatchObject({ field: "token" });
+  await howdah(api.database.ownerUrl, "user:enable", email);
+  expect((await verify()).errors[0]?.extensions).toMatchObject({ field: "token" });
+  expect((await logIn(email)).errors).toEqual([]);
+});

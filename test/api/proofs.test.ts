@@ -116,6 +116,28 @@ describe("changing an address", () => {
     expect(again.errors[0]?.message).toBe("It is verified already.");
   });
 
+  it("is taken back by null where it would be the first one; one in force cannot be removed", async () => {
+    const { token } = await api.signUp();
+    const phone = (value: string) =>
+      api.graphql(
+        `mutation { updateMe(input: {patch: {phone: ${value}}}) { user { phone pendingPhone } } }`,
+        { token },
+      );
+    expect((await phone('"+49 30 777301"')).data.updateMe.user.pendingPhone).toBe("+4930777301");
+    // What is no number is said to be none, not to be one too many.
+    expect((await phone('"123"')).errors[0]?.extensions).toMatchObject({
+      code: "BAD_USER_INPUT",
+      field: "phone",
+    });
+    expect((await phone("null")).data.updateMe.user).toEqual({ phone: null, pendingPhone: null });
+    const removed = await updateMe("email: null", token);
+    expect(removed.errors[0]?.extensions).toMatchObject({
+      code: "BAD_USER_INPUT",
+      field: "email",
+      hint: "A change that waits is taken back with the address that is in force.",
+    });
+  });
+
   it("to a taken and proven one looks as to any other, and fails when it is proven", async () => {
     const ann = await api.signUp();
     const bob = await api.signUp();

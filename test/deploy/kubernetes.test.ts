@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { loadConfig } from "../../src/config.ts";
+import { POOL_SIZE } from "../../src/tasks/worker.ts";
 
 const { scripts } = JSON.parse(await readFile("package.json", "utf8")) as {
   scripts: Record<string, string>;
@@ -197,6 +198,18 @@ describe("the manifests for Kubernetes", () => {
     expect(find("Secret", cluster.spec.bootstrap.initdb.secret.name).stringData.username).toBe(
       cluster.spec.bootstrap.initdb.owner,
     );
+  });
+
+  it("ask for no more connections than PostgreSQL has, with as many pods as they may become", () => {
+    const cluster = find("Cluster", "howdah-db").spec.postgresql.parameters;
+    const pooler = find("Pooler", "howdah-db-pooler").spec;
+    const most = (name: string) => find("HorizontalPodAutoscaler", name).spec.maxReplicas;
+    // A worker's pool, its health check, and its LISTEN; of an API its LISTEN, the rest is the pooler's.
+    const asked =
+      most("howdah-worker") * (POOL_SIZE + 2) +
+      pooler.instances * Number(pooler.pgbouncer.parameters.default_pool_size) +
+      most("howdah-api");
+    expect(asked).toBeLessThan(Number(cluster.max_connections) - 30);
   });
 
   it("scale workers by a metric that workers tell", async () => {

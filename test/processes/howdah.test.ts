@@ -204,13 +204,43 @@ describe("notify", () => {
     );
     const broken = ["--audience", "broken", "--event", "e", "--message", "m", "--dry-run"];
     expect(await told(...broken)).toBe(
-      'The audience "broken" cannot be looked up: its SQL fails. (division by zero)',
+      'The audience "broken" cannot be looked up: its SQL fails. (division by zero)\nTry it by hand: select from app_audiences.broken.',
     );
     await database.owner.query("drop view app_audiences.broken");
   });
 });
 
 describe("users and sessions", () => {
+  it("are found by phone number; who was no operator is not said to have been one", async () => {
+    const user = await createUser(database);
+    await database.owner.query(
+      "update app_public.users set phone = '+4930777201', phone_verified = true, email_verified = false where id = $1",
+      [user],
+    );
+    expect(await howdahJson(url, "user:show", "+49 30 777201")).toMatchObject({
+      user: { id: user },
+    });
+    expect((await howdah(url, "user:show", "+4930777999")).output).toBe(
+      "There is no user +4930777999.",
+    );
+    expect(await howdah(url, "operator:revoke", "+4930777201")).toEqual({
+      code: 0,
+      output: `User ${user} was no operator.`,
+    });
+    expect((await howdah(url, "operator:grant", "+4930777201")).output).toBe(
+      `User ${user} is an operator.`,
+    );
+    await database.owner.query("update app_public.users set phone_verified = false where id = $1", [
+      user,
+    ]);
+    expect((await howdah(url, "operator:grant", String(user))).output).toContain(
+      "No address of this user is verified",
+    );
+    expect((await howdah(url, "operator:revoke", String(user))).output).toBe(
+      `User ${user} is not an operator any more.`,
+    );
+  });
+
   it("are shown, by address or id, and a session is ended", async () => {
     const user = await createUser(database, "shown@example.com");
     const session = await one(

@@ -194,6 +194,106 @@ describe("quiet hours", () => {
     expect(deliveries).toMatchObject([{ status: "accepted", error_code: null }]);
   });
 
+  const heldBack = (id: number) =>
+    until(
+      () => used.pushes.ledger(id),
+      ({ deliveries: [delivery] }) => delivery?.error_code === "QUIET_HOURS",
+    );
+
+  it("are by the clock of the time zone that the user has now: a move lets go of what they held", async () => {
+    const sleeper = await used.pushes.userWithDevices("phone");
+    await beQuiet(sleeper.id);
+    const id = await used.pushes.notify([sleeper.id]);
+    await heldBack(id);
+    await used.database.owner.query(
+      "update app_public.users set timezone = 'Pacific/Honolulu' where id = $1",
+      [sleeper.id],
+    );
+    const { deliveries } = await used.pushes.settled(id);
+    expect(deliveries).toMatchObject([{ status: "accepted", error_code: null }]);
+  });
+
+  it("are not a phone's: what is also for its new owner goes out by theirs", async () => {
+    const sleeper = await used.pushes.userWithDevices("phone");
+    const other = await used.pushes.userWithDevices("phone");
+    await beQuiet(sleeper.id);
+    const id = await used.pushes.notify([sleeper.id, other.id]);
+    await heldBack(id);
+    await used.database.owner.query(
+      "update app_public.device_tokens set user_id = $1 where token = $2",
+      [other.id, sleeper.tokens[0]],
+    );
+    const { deliveries } = await used.pushes.settled(id);
+    expect(deliveries).toMatchObject([
+      { status: "accepted", error_code: null },
+      { status: "accepted", error_code: null },
+    ]);
+  });
+
+  it("that change while a worker judges are seen by the one or found by the other", async () => {
+    const { owner } = used.database;
+    const sleeper = await used.pushes.userWithDevices("phone");
+    await beQuiet(sleeper.id);
+    const id = await used.pushes.notify([sleeper.id]);
+    await heldBack(id);
+    const { rows: batches } = await owner.query(
+      "select id from app_private.delivery_batches where notification_id = $1",
+      [id],
+    );
+    const claim = "select deliveries from app_private.claim_batch($1, gen_random_uuid(), true)";
+    const [mover, worker] = [await owner.connect(), await owner.connect()];
+    try {
+      // The claim comes second: it waits, and judges by the new time zone.
+      await mover.query("begin");
+      await mover.query("select from app_public.quiet_hours where user_id = $1 for update", [
+        sleeper.id,
+      ]);
+      await worker.query("begin");
+      const { rows: workers } = await worker.query("select pg_backend_pid() as pid");
+      const claimed = worker.query(claim, [batches[0].id]);
+      await until(
+        () => owner.query("select pg_blocking_pids($1) as pids", [workers[0].pid]),
+        ({ rows }) => rows[0].pids.length === 1,
+      );
+      await mover.query("update app_public.users set timezone = 'Pacific/Honolulu' where id = $1", [
+        sleeper.id,
+      ]);
+      await mover.query("commit");
+      expect((await claimed).rows[0].deliveries).toHaveLength(1);
+      await worker.query("rollback");
+      // What this claim stood in for has a job of its own, which would come again.
+      await owner.query("select app_private.release_quiet($1)", [sleeper.id]);
+      await used.pushes.settled(id);
+
+      // The move comes second: it waits, and finds what the claim has put off.
+      await owner.query("update app_public.users set timezone = 'UTC' where id = $1", [sleeper.id]);
+      const second = await used.pushes.notify([sleeper.id]);
+      await heldBack(second);
+      const { rows: others } = await owner.query(
+        "select id from app_private.delivery_batches where notification_id = $1",
+        [second],
+      );
+      await worker.query("begin");
+      expect((await worker.query(claim, [others[0].id])).rows[0].deliveries).toBeNull();
+      const { rows: movers } = await mover.query("select pg_backend_pid() as pid");
+      const moved = mover.query(
+        "update app_public.users set timezone = 'Pacific/Honolulu' where id = $1",
+        [sleeper.id],
+      );
+      await until(
+        () => owner.query("select pg_blocking_pids($1) as pids", [movers[0].pid]),
+        ({ rows }) => rows[0].pids.length === 1,
+      );
+      await worker.query("commit");
+      await moved;
+      const { deliveries } = await used.pushes.settled(second);
+      expect(deliveries).toMatchObject([{ status: "accepted" }]);
+    } finally {
+      mover.release(true);
+      worker.release(true);
+    }
+  });
+
   it("do not hold a mandatory event back", async () => {
     await used.database.owner.query(
       `insert into app_public.notification_events (event, description, is_mandatory)

@@ -187,6 +187,25 @@ describe("a phone that changes hands between two chunks", () => {
     expect(used.worker.emulator.phones.messages(token)).toHaveLength(1);
   });
 
+  it("gets it for the new owner where the former one's waits for the end of their quiet hours", async () => {
+    const { first, second, token, id } = await begin();
+    const { owner } = used.database;
+    await owner.query(
+      `insert into app_public.quiet_hours (user_id, starts, ends)
+       select $1, now()::time - interval '1 hour', now()::time + interval '1 hour'`,
+      [first],
+    );
+    await chunk(id);
+    await until(
+      async () => (await used.pushes.ledger(id)).deliveries[0]?.error_code,
+      (code) => code === "QUIET_HOURS",
+    );
+    await register(second, token);
+    await chunk(id);
+    const { deliveries } = await used.pushes.settled(id);
+    expect(deliveries).toMatchObject([{ token, status: "accepted", error_code: null }]);
+  });
+
   it("gets it for the new owner where the former one's was skipped", async () => {
     const { second, token, id } = await begin();
     const { owner } = used.database;

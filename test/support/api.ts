@@ -26,7 +26,7 @@ export interface TestApi {
   database: TestDatabase;
   graphql(query: string, options?: GraphQLOptions): Promise<GraphQLAnswer>;
   /** Signs up and returns what a client would keep. */
-  signUp(email?: string): Promise<Account>;
+  signUp(email?: string, phone?: string): Promise<Account>;
   /** The same for an operator. */
   signUpOperator(email?: string): Promise<Account>;
   stop(): Promise<void>;
@@ -105,12 +105,15 @@ export async function startTestApi(
     return { status: response.status, data, errors };
   }
 
-  async function signUp(email = `person-${Math.random().toString(36).slice(2)}@example.com`) {
+  async function signUp(
+    email = `person-${Math.random().toString(36).slice(2)}@example.com`,
+    phone?: string,
+  ) {
     const { data, errors } = await graphql(
       `mutation ($input: SignUpInput!) {
         signUp(input: $input) { tokens { accessToken refreshToken userId } }
       }`,
-      { variables: { input: { email, password: PASSWORD, firstName: "Person" } } },
+      { variables: { input: { email, phone, password: PASSWORD, firstName: "Person" } } },
     );
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
     const { accessToken, refreshToken, userId } = data.signUp.tokens;
