@@ -1,4 +1,12 @@
-import { lazy, type ReactNode, Suspense, useEffect, useState, useSyncExternalStore } from "react";
+import {
+  type ComponentType,
+  lazy,
+  type ReactNode,
+  Suspense,
+  useEffect,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import { RouterProvider } from "react-aria-components";
 import { Provider } from "urql";
 import { Route, Router, Switch, useLocation } from "wouter";
@@ -8,22 +16,31 @@ import { LiveProvider } from "./graphql/live.tsx";
 import { LogIn } from "./session/log-in.tsx";
 import { NotAnOperator } from "./session/not-an-operator.tsx";
 import { currentSession, onSession, roleOf } from "./session/session.ts";
+import { Boundary } from "./ui/boundary.tsx";
 import { Page } from "./ui/page.tsx";
 import { Shell } from "./ui/shell.tsx";
 import { Loading, Nothing } from "./ui/states.tsx";
 
-const Overview = lazy(() => import("./overview/overview.tsx"));
-const Notifications = lazy(() => import("./notifications/notifications.tsx"));
-const Notification = lazy(() => import("./notifications/notification.tsx"));
-const Compose = lazy(() => import("./compose/compose.tsx"));
-const Users = lazy(() => import("./users/users.tsx"));
-const User = lazy(() => import("./users/user.tsx"));
-const Jobs = lazy(() => import("./jobs/jobs.tsx"));
-const Access = lazy(() => import("./access/access.tsx"));
-const Schema = lazy(() => import("./schema/schema.tsx"));
-const Phones = lazy(() => import("./development/phones.tsx"));
-const Saves = lazy(() => import("./development/saves.tsx"));
-const Messages = lazy(() => import("./development/messages.tsx"));
+/** The pages' scripts. They come when the first page stands, so that a server that is away later empties no page. */
+const AFTER_THE_FIRST = 2000;
+const parts: (() => Promise<unknown>)[] = [];
+function part<P extends object>(load: () => Promise<{ default: ComponentType<P> }>) {
+  parts.push(load);
+  return lazy(load);
+}
+
+const Overview = part(() => import("./overview/overview.tsx"));
+const Notifications = part(() => import("./notifications/notifications.tsx"));
+const Notification = part(() => import("./notifications/notification.tsx"));
+const Compose = part(() => import("./compose/compose.tsx"));
+const Users = part(() => import("./users/users.tsx"));
+const User = part(() => import("./users/user.tsx"));
+const Jobs = part(() => import("./jobs/jobs.tsx"));
+const Access = part(() => import("./access/access.tsx"));
+const Schema = part(() => import("./schema/schema.tsx"));
+const Phones = part(() => import("./development/phones.tsx"));
+const Saves = part(() => import("./development/saves.tsx"));
+const Messages = part(() => import("./development/messages.tsx"));
 
 /** Whatever address was asked for stays in the address bar: after log-in it is shown. */
 export function App() {
@@ -35,9 +52,11 @@ export function App() {
       <Router base="/console">
         <Navigation>
           <Shell>
-            <Suspense fallback={<Loading />}>
-              <Pages />
-            </Suspense>
+            <Boundary>
+              <Suspense fallback={<Loading />}>
+                <Pages />
+              </Suspense>
+            </Boundary>
           </Shell>
         </Navigation>
       </Router>
@@ -77,7 +96,14 @@ function Connected({ children }: { children: ReactNode }) {
   useEffect(() => {
     const made = connect();
     setConnection(made);
-    return () => void made.socket.dispose();
+    const timer = setTimeout(() => {
+      // What does not come now is asked for again when its page is.
+      for (const load of parts) load().catch(() => undefined);
+    }, AFTER_THE_FIRST);
+    return () => {
+      clearTimeout(timer);
+      void made.socket.dispose();
+    };
   }, []);
   if (!connection) return null;
   return (

@@ -17,6 +17,7 @@ import { requireGoodBearer, sendGraphQLError } from "./bearer.ts";
 import { consoleDevelopmentRoutes } from "./console-development.ts";
 import { type ConsoleDevelopment, consoleRoutes } from "./console-routes.ts";
 import { dataDeletionRoutes } from "./data-deletion-routes.ts";
+import { localHostsOnly } from "./local-hosts.ts";
 import { plainMediaTypes } from "./media-types.ts";
 import { logRequests } from "./request-log.ts";
 import { securityHeaders } from "./security-headers.ts";
@@ -52,6 +53,7 @@ export function createApp(options: AppOptions): Express {
     logRequests({ logger, metrics, tracing: options.tracing, trustProxy: config.api.trustProxy }),
   );
   app.use(securityHeaders(config.graphiql));
+  if (development) app.use(localHostsOnly([config.publicUrl, ...config.allowedOrigins]));
   app.use(
     cors({
       origin: config.allowedOrigins,

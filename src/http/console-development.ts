@@ -93,6 +93,9 @@ export function consoleDevelopmentRoutes(options: {
       passOn(phonesUrl, (token) => `/phones/${encodeURIComponent(token)}`),
     );
   }
+  router.use((_request, _response, next) =>
+    next(new ApiError("NOT_FOUND", "There is nothing at this address.")),
+  );
   return router;
 }
 
@@ -104,8 +107,10 @@ const operatorsOnly: RequestHandler = (request, response, next) => {
 /** Reads from the emulator, whose port the page's Content-Security-Policy keeps it from. */
 function passOn(phonesUrl: string, path: (token: string) => string): RequestHandler {
   return (request, response, next) => {
+    const { hostname, port } = new URL(phonesUrl);
     const upstream = httpRequest(
-      new URL(path(String(request.params.token ?? "")), phonesUrl),
+      // Not by new URL(), to which a phone called ".." is another path.
+      { hostname, port, path: path(String(request.params.token ?? "")) },
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, {
           "Content-Type": answer.headers["content-type"] ?? "application/json",

@@ -1,9 +1,11 @@
-import { createServer, type Server } from "node:http";
+import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestApi } from "../support/api.ts";
 import { chromiumPath } from "../support/chromium.ts";
 import { goTo, logIn, startTestConsole } from "../support/console.ts";
+import { until } from "../support/until.ts";
 
 const MARKUP = `<img src=x onerror="alert(1)"><script>alert(2)</script><svg onload=alert(3)>`;
 const LINK = "javascript:alert(4)";
@@ -140,6 +142,127 @@ describe.skipIf(chromiumPath === undefined)("who is not to get into the console"
     await tab.getByText("Latest notifications").waitFor();
     expect(refreshes).toBe(1);
     await page.context().close();
+  });
+
+  /** Whether the newest session of the operator in the console is over on the server. */
+  const isOver = async () => {
+    const { rows } = await used.database.owner.query(
+      `select revoked_at is not null as is_over from app_public.sessions
+       where device_info = 'Howdah console' order by id desc limit 1`,
+    );
+    return rows[0].is_over as boolean;
+  };
+  const isRefresh = (request: { postData(): string | null }) =>
+    request.postData()?.includes("refreshTokens") ?? false;
+  const runOut = (page: Page) =>
+    page.evaluate(() => {
+      const session = JSON.parse(localStorage.getItem("howdah.session") as string);
+      // Refused by the server, as one that has run out is.
+      const accessToken = `${session.accessToken.slice(0, -4)}AAAA`;
+      localStorage.setItem(
+        "howdah.session",
+        JSON.stringify({ ...session, accessToken, expiresAt: 0 }),
+      );
+    });
+
+  it("who logs out while a token is being refreshed stays logged out, here and on the server", async () => {
+    const { page } = await used.openAsOperator("/");
+    await page.getByText("Latest notifications").waitFor();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    await page.route("**/graphql", async (route) => {
+      if (isRefresh(route.request())) await held;
+      await route.continue();
+    });
+    await runOut(page);
+    const asked = page.waitForRequest(isRefresh);
+    await page.getByRole("link", { name: "Users" }).click();
+    await asked;
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByRole("heading", { name: "Log in" }).waitFor();
+    const answered = page.waitForResponse((response) => isRefresh(response.request()));
+    letGo();
+    await answered;
+    await until(isOver, (over) => over);
+    expect(await page.evaluate(() => localStorage.getItem("howdah.session"))).toBeNull();
+    await page.getByRole("heading", { name: "Log in" }).waitFor();
+    await page.context().close();
+  });
+
+  it("a log-out with a token that has run out ends the session on the server, and one that cannot says so", async () => {
+    const { page } = await used.openAsOperator("/");
+    await page.getByText("Latest notifications").waitFor();
+    await runOut(page);
+    await page.getByRole("button", { name: "Log out" }).click();
+    await until(isOver, (over) => over);
+    expect(await page.getByText("The server could not be reached").count()).toBe(0);
+
+    await logIn(page, used.operator.email);
+    await page.getByText("Latest notifications").waitFor();
+    await page.context().setOffline(true);
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("the session goes on there").waitFor();
+    expect(await isOver()).toBe(false);
+    await page.context().close();
+  });
+
+  it("a refresh that is never answered is given up, and holds no other tab up for good", async () => {
+    const { page } = await used.openAsOperator("/");
+    await page.getByText("Latest notifications").waitFor();
+    await page.route("**/graphql", (route) =>
+      isRefresh(route.request()) ? undefined : route.continue(),
+    );
+    await runOut(page);
+    const asked = page.waitForRequest(isRefresh);
+    await page.getByRole("link", { name: "Users" }).click();
+    await asked;
+    const tab = await page.context().newPage();
+    await tab.goto(`${used.api.url}/console/users`);
+    await page.getByText("The server cannot be reached.").waitFor();
+    await tab.getByRole("link", { name: "Person" }).first().waitFor();
+    await page.context().close();
+  });
+
+  it("a name that a stranger has let point here is not answered in development", async () => {
+    const { port } = new URL(used.api.url);
+    const ask = (host: string, path: string, method = "GET") =>
+      new Promise<number | undefined>((resolve, reject) => {
+        request(
+          {
+            host: "127.0.0.1",
+            port,
+            path,
+            method,
+            headers: { host, "content-type": "application/json" },
+          },
+          (answer) => {
+            answer.resume();
+            resolve(answer.statusCode);
+          },
+        )
+          .on("error", reject)
+          .end(method === "POST" ? '{"query":"{ __typename }"}' : undefined);
+      });
+    for (const host of [
+      `evil.example:${port}`,
+      `localhost.evil.example:${port}`,
+      "127.0.0.1.evil.example",
+    ]) {
+      expect(await ask(host, "/console")).toBe(421);
+      expect(await ask(host, "/graphql", "POST")).toBe(421);
+    }
+    for (const host of [
+      `localhost:${port}`,
+      `[::1]:${port}`,
+      "192.168.1.7",
+      "app.localhost",
+      "api",
+    ]) {
+      expect(await ask(host, "/console")).toBe(200);
+      expect(await ask(host, "/graphql", "POST")).toBe(200);
+    }
   });
 
   it("a page of another origin can neither ask, listen nor frame it", async () => {

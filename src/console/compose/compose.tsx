@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Button, Form } from "react-aria-components";
 import { useClient } from "urql";
 import { useLocation } from "wouter";
@@ -62,6 +62,13 @@ export default function Compose() {
     }
   }
 
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (unreadable ?? problem) {
+      form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+    }
+  }, [unreadable, problem]);
+
   const errorOf = (field: string): string | undefined =>
     unreadable?.field === field
       ? unreadable.message
@@ -74,6 +81,7 @@ export default function Compose() {
     <Page title="Compose" lead="Nothing goes out before you have seen whom it reaches.">
       <div className="compose">
         <Form
+          ref={form}
           className="stack"
           onSubmit={(event) => {
             event.preventDefault();
@@ -102,7 +110,9 @@ export default function Compose() {
           <p role="status" className="reach">
             {isCounted && reach
               ? `Reaches ${counted(reach.recipients, "person", "people")} on ${counted(reach.devices, "device")}.`
-              : "Count first, then send."}
+              : (unreadable ?? problem)
+                ? `Nothing was counted. ${(unreadable ?? problem)?.message}`
+                : "Count first, then send."}
           </p>
         </Form>
         <Previews draft={draft} />

@@ -9,6 +9,8 @@ export interface Connection {
 
 /** The longest pause between two tries to connect, milliseconds. */
 const LAST_RETRY = 4000;
+/** Longer than the server takes over any request, milliseconds: what has no answer then will have none. */
+const PATIENCE = 40_000;
 
 /**
  * The API of one log-in. Nothing is cached: an operator looks at what is. Each request has a token
@@ -45,7 +47,14 @@ export function connect(): Connection {
     url: "/graphql",
     requestPolicy: "network-only",
     preferGetMethod: false,
-    fetch: authorizedFetch,
+    fetch: (input, init) =>
+      authorizedFetch(input, {
+        ...init,
+        signal: AbortSignal.any([
+          AbortSignal.timeout(PATIENCE),
+          ...(init?.signal ? [init.signal] : []),
+        ]),
+      }),
     exchanges: [
       fetchExchange,
       subscriptionExchange({

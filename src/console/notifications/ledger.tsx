@@ -1,7 +1,8 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef, useState } from "react";
+import { Button, Dialog, DialogTrigger, Popover } from "react-aria-components";
 import { Link } from "wouter";
-import type { DeliveryStatus, TallyFragment } from "../graphql/generated.ts";
+import type { DeliveryStatus, NotificationStatus, TallyFragment } from "../graphql/generated.ts";
 import { Choice } from "../ui/fields.tsx";
 import { Failure, Loading, Nothing } from "../ui/states.tsx";
 import { counted, platform, Status } from "../ui/status.tsx";
@@ -25,8 +26,18 @@ const CHOICES: Readonly<Record<string, { name: string; statuses: DeliveryStatus[
   };
 const OPTIONS = Object.entries(CHOICES).map(([key, { name }]) => [key, name] as const);
 
+/** Why a ledger has nothing. */
+const EMPTY: Readonly<Partial<Record<NotificationStatus, string>>> = {
+  SCHEDULED: "It has not begun.",
+  SENDING: "It has only just begun.",
+  CANCELED: "It was canceled before it began.",
+  EXPIRED: "It expired before it began.",
+  NO_DEVICES: "None of its recipients has a registered device.",
+};
+
 /** One row for each device, however many: only those in sight exist. */
-export function Ledger({ id, tally }: { id: number; tally: TallyFragment }) {
+export function Ledger(props: { id: number; status: NotificationStatus; tally: TallyFragment }) {
+  const { id, status, tally } = props;
   const [choice, setChoice] = useAddress("show");
   const statuses = (CHOICES[choice] ?? CHOICES[""])?.statuses;
   const box = useRef<HTMLDivElement>(null);
@@ -52,9 +63,7 @@ export function Ledger({ id, tally }: { id: number; tally: TallyFragment }) {
       {total === undefined && !problem && <Loading />}
       {total === 0 && (
         <Nothing title={tally.deliveries ? "None of them." : "No device is in the ledger."}>
-          {tally.deliveries
-            ? "Choose another outcome."
-            : "It has not begun, or none of its recipients has a registered device."}
+          {tally.deliveries ? "Choose another outcome." : EMPTY[status]}
         </Nothing>
       )}
       <div
@@ -119,8 +128,19 @@ function Cells({ delivery }: { delivery: Delivery | undefined }) {
         <Status of={status} />
         {attempts > 1 && <span className="sub-inline"> {attempts} attempts</span>}
       </span>
-      <span role="cell" className="answer" title={answer || messageId || undefined}>
-        {answer || messageId?.split("/").at(-1) || <span className="muted">–</span>}
+      <span role="cell" className="answer">
+        {answer || messageId ? (
+          <DialogTrigger>
+            <Button className="answer-button">{answer || messageId?.split("/").at(-1)}</Button>
+            <Popover className="popover" placement="bottom start">
+              <Dialog className="answer-whole" aria-label="FCM’s answer">
+                {answer || messageId}
+              </Dialog>
+            </Popover>
+          </DialogTrigger>
+        ) : (
+          <span className="muted">–</span>
+        )}
       </span>
       <span role="cell">
         <When

@@ -3,7 +3,7 @@ import { Link } from "wouter";
 import type { NotificationRowFragment } from "../graphql/generated.ts";
 import { Status } from "../ui/status.tsx";
 import { TableBox } from "../ui/table-box.tsx";
-import { When } from "../ui/when.tsx";
+import { SendTime } from "../ui/when.tsx";
 
 /** Notifications in rows; `more` adds a column. */
 export function NotificationTable<T extends NotificationRowFragment>(props: {
@@ -19,7 +19,7 @@ export function NotificationTable<T extends NotificationRowFragment>(props: {
             <th scope="col">Notification</th>
             <th scope="col">Status</th>
             {more && <th scope="col">{more.title}</th>}
-            <th scope="col">Sent</th>
+            <th scope="col">Goes out</th>
           </tr>
         </thead>
         <tbody>
@@ -38,7 +38,7 @@ export function NotificationTable<T extends NotificationRowFragment>(props: {
               </td>
               {more && <td>{more.of(row)}</td>}
               <td>
-                <When at={row.sendAt} />
+                <SendTime {...row} />
               </td>
             </tr>
           ))}

@@ -11,7 +11,7 @@ import { Confirm } from "../ui/confirm.tsx";
 import { Page, Section } from "../ui/page.tsx";
 import { Answered, Failure, Nothing } from "../ui/states.tsx";
 import { Status } from "../ui/status.tsx";
-import { When } from "../ui/when.tsx";
+import { byTheirClock, SendTime, When } from "../ui/when.tsx";
 import { Ledger } from "./ledger.tsx";
 import { headline } from "./notification-table.tsx";
 import { Progress } from "./progress.tsx";
@@ -45,7 +45,7 @@ export default function Notification({ id }: { id: number }) {
       lead={
         shown && (
           <>
-            <Status of={shown.status} /> #{shown.id} · {shown.event} · <When at={shown.sendAt} />
+            <Status of={shown.status} /> #{shown.id} · {shown.event} · <SendTime {...shown} />
           </>
         )
       }
@@ -57,7 +57,7 @@ export default function Notification({ id }: { id: number }) {
             <>
               <Progress tally={shown.statistics} isOver={!isUnderWay(shown)} />
               <Section title="Deliveries">
-                <Ledger id={id} tally={shown.statistics} />
+                <Ledger id={id} status={shown.status} tally={shown.statistics} />
               </Section>
               <Section title="What was said">
                 <Facts shown={shown} />
@@ -115,7 +115,7 @@ function Facts({ shown }: { shown: Shown }) {
     ["Data", Object.keys(shown.data as object).length > 0 ? JSON.stringify(shown.data) : null],
     ["Audience", shown.audience],
     ["Created", <When key="created" at={shown.createdAt} absolute />],
-    ["Local time", shown.sendAtLocal?.replace("T", " ") ?? null],
+    ["Goes out at", shown.sendAtLocal === null ? null : byTheirClock(shown.sendAtLocal)],
     ["Expires", <When key="expires" at={shown.expiresAt} absolute />],
     ["Priority", shown.priority.toLowerCase()],
     ["Guarantee", shown.delivery.toLowerCase().replaceAll("_", " ")],

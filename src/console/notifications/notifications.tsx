@@ -8,6 +8,7 @@ import { Pager } from "../ui/pager.tsx";
 import { Answered, Nothing } from "../ui/states.tsx";
 import { count } from "../ui/status.tsx";
 import { useAddress } from "../ui/use-address.ts";
+import { usePage } from "../ui/use-page.ts";
 import { NotificationTable } from "./notification-table.tsx";
 
 const PAGE = 25;
@@ -27,11 +28,12 @@ const STATUSES = [
 export default function Notifications() {
   const [search, setSearch] = useAddress("search");
   const [status, setStatus] = useAddress("status");
-  const [page, setPage] = useAddress("page");
-  const offset = Number(page || 0) * PAGE;
+  const [page, setPage] = usePage();
+  const offset = page * PAGE;
   const asked = useDeferredValue(search);
   const answer = useLiveQuery(NotificationsDocument, {
-    search: asked.trim(),
+    // As the page writes a number.
+    search: asked.trim().replace(/^#(?=\d+$)/, ""),
     statuses: status === "" ? null : [status as NotificationStatus],
     first: PAGE,
     offset,
@@ -82,9 +84,9 @@ export default function Notifications() {
                 />
               )}
               <Pager
-                page={Number(page || 0)}
+                page={page}
                 hasNext={Boolean(searchNotifications?.pageInfo.hasNextPage)}
-                onGo={(next) => setPage(next === 0 ? "" : String(next))}
+                onGo={setPage}
               />
             </>
           );

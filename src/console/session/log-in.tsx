@@ -1,11 +1,11 @@
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useState, useSyncExternalStore } from "react";
 import { Button, Form } from "react-aria-components";
 import { development } from "../development.ts";
 import { type Problem, toProblem } from "../graphql/problem.ts";
 import { TextBox } from "../ui/fields.tsx";
 import { Failure } from "../ui/states.tsx";
 import { useTitle } from "../ui/use-title.ts";
-import { logIn } from "./session.ts";
+import { isLeftOpen, logIn, onSession } from "./session.ts";
 
 /** Stands in for whatever page was asked for. */
 export function LogIn() {
@@ -14,6 +14,7 @@ export function LogIn() {
   const [password, setPassword] = useState("");
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
+  const leftOpen = useSyncExternalStore(onSession, isLeftOpen);
 
   async function enter(as: { identifier: string; password: string }) {
     setBusy(true);
@@ -35,6 +36,12 @@ export function LogIn() {
       <p className="brand">Howdah</p>
       <h1>Log in</h1>
       <p className="muted">For operators: did it arrive, and if not, why?</p>
+      {leftOpen && (
+        <p role="status" className="hold">
+          The server could not be reached: you are logged out here, but the session goes on there.
+          Log in again, and end it on your page under Users.
+        </p>
+      )}
       {problem && <Failure problem={problem} />}
       <Form onSubmit={submit} className="stack">
         <TextBox

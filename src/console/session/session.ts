@@ -18,6 +18,8 @@ export interface Session {
 const KEY = "howdah.session";
 /** Refreshed so long before its end, milliseconds, that no request is under way when it comes. */
 const EARLY = 30_000;
+/** Who waits for tokens holds up all tabs: a connection that is silently dead is given up, milliseconds. */
+const PATIENCE = 10_000;
 
 const listeners = new Set<() => void>();
 let raw: string | null = localStorage.getItem(KEY);
@@ -88,15 +90,47 @@ export async function logIn(identifier: string, password: string): Promise<void>
       },
     ]);
   }
+  setLeftOpen(false);
   write(next);
 }
 
-/** Ends the session on the server, where it can be reached, and here in any case. */
+/** Ends the session here at once, and then on the server: see `isLeftOpen`. */
 export async function logOut(): Promise<void> {
-  const token = session?.accessToken;
+  const ended = read();
   write(undefined);
-  if (token !== undefined) await post(LogOutDocument, {}, token).catch(() => undefined);
+  if (!ended) return;
+  // Not beside a refresh, which ends what it has refreshed itself.
+  setLeftOpen(!(await alone(() => end(ended))));
 }
+
+/** Whether the last log-out did not reach the server: the session goes on there until it runs out. */
+export const isLeftOpen = (): boolean => leftOpen;
+let leftOpen = false;
+function setLeftOpen(value: boolean): void {
+  leftOpen = value;
+  for (const listener of listeners) listener();
+}
+
+/** @returns whether it is over on the server */
+async function end({ accessToken, refreshToken }: Session): Promise<boolean> {
+  try {
+    await post(LogOutDocument, {}, accessToken);
+    return true;
+  } catch (error) {
+    if (!isRefused(error)) return false;
+  }
+  // This token has run out; the session may not have.
+  try {
+    const { refreshTokens } = await post(RefreshTokensDocument, { input: { refreshToken } });
+    await post(LogOutDocument, {}, fresh(refreshTokens?.tokens as TokensFragment).accessToken);
+    return true;
+  } catch (error) {
+    return isRefused(error);
+  }
+}
+
+const isRefused = (error: unknown): boolean =>
+  ["UNAUTHENTICATED", "SESSION_REVOKED"].includes(toProblem(error).code);
 
 /** A token that is good; refreshed first where `used` is the one that was refused. */
 export async function accessToken(used?: string): Promise<string | undefined> {
@@ -116,11 +150,14 @@ function refresh(used: string): Promise<Session | undefined> {
     try {
       const { refreshToken } = now;
       const { refreshTokens } = await post(RefreshTokensDocument, { input: { refreshToken } });
-      write(fresh(refreshTokens?.tokens as TokensFragment));
+      const next = fresh(refreshTokens?.tokens as TokensFragment);
+      // Who logged out meanwhile, in whatever tab, stays so.
+      if (read()?.refreshToken === refreshToken) write(next);
+      else await end(next);
     } catch (error) {
       // A network that is away ends no session: the next request tries again.
-      if (["UNAUTHENTICATED", "SESSION_REVOKED"].includes(toProblem(error).code)) write(undefined);
-      else throw error;
+      if (!isRefused(error)) throw error;
+      if (read()?.refreshToken === now.refreshToken) write(undefined);
     }
     return read();
   }).finally(() => {
@@ -155,6 +192,7 @@ async function post<TData, TVariables>(
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     },
     body: JSON.stringify({ query: stringifyDocument(document), variables }),
+    signal: AbortSignal.timeout(PATIENCE),
   });
   const { data, errors } = (await response.json()) as { data?: TData; errors?: ServerError[] };
   if (errors?.length || !data) throw toProblem(errors ?? []);

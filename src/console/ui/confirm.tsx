@@ -1,5 +1,9 @@
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { Button, Dialog, DialogTrigger, Heading, Modal, ModalOverlay } from "react-aria-components";
+
+function focusThePage(): void {
+  if (document.activeElement === document.body) document.querySelector("h1")?.focus();
+}
 
 /** A button that asks before it does what cannot be undone. */
 export function Confirm(props: {
@@ -17,6 +21,14 @@ export function Confirm(props: {
 }) {
   const { action, label, title, children, onConfirm } = props;
   const { isBusy = false, isPrimary = false, isDanger = false, isDisabled = false } = props;
+  const wasConfirmed = useRef(false);
+  useEffect(
+    () => () => {
+      // What it did may have taken the button away, and the focus with it.
+      if (wasConfirmed.current) setTimeout(focusThePage);
+    },
+    [],
+  );
   return (
     <DialogTrigger>
       <Button
@@ -41,6 +53,7 @@ export function Confirm(props: {
                   <Button
                     className={`button ${isDanger ? "danger" : "primary"}`}
                     onPress={() => {
+                      wasConfirmed.current = true;
                       close();
                       onConfirm();
                     }}

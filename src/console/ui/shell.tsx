@@ -1,10 +1,11 @@
-import { type ReactNode, useState } from "react";
-import { Button } from "react-aria-components";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { Button, ToggleButton } from "react-aria-components";
 import { Link, useLocation } from "wouter";
 import { openGraphiql } from "../development/graphiql.ts";
 import { development } from "../development.ts";
 import { useLive } from "../graphql/live.tsx";
 import { logOut } from "../session/session.ts";
+import { useExact } from "./exact.ts";
 
 const MAIN: [string, string][] = [
   ["/", "Overview"],
@@ -25,6 +26,18 @@ const DEVELOPMENT: [string, string][] = [
 /** What stands around every page. */
 export function Shell({ children }: { children: ReactNode }) {
   const [isOpen, setOpen] = useState(false);
+  const [isExact, setExact] = useExact();
+  const menuButton = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (!isOpen) return;
+    const close = ({ key }: KeyboardEvent) => {
+      if (key !== "Escape") return;
+      setOpen(false);
+      menuButton.current?.focus();
+    };
+    document.addEventListener("keydown", close);
+    return () => document.removeEventListener("keydown", close);
+  }, [isOpen]);
   return (
     <div className="shell">
       <a className="skip" href="#content">
@@ -36,6 +49,7 @@ export function Shell({ children }: { children: ReactNode }) {
             Howdah
           </Link>
           <Button
+            ref={menuButton}
             className="button menu-button"
             aria-expanded={isOpen}
             aria-controls="menu"
@@ -74,6 +88,9 @@ export function Shell({ children }: { children: ReactNode }) {
           )}
           <div className="nav-foot">
             <ConnectionState />
+            <ToggleButton className="button quiet" isSelected={isExact} onChange={setExact}>
+              Exact times
+            </ToggleButton>
             <Button className="button quiet" onPress={() => void logOut()}>
               Log out
             </Button>

@@ -1,8 +1,8 @@
 import { useEffect, useState } from "react";
+import { useExact } from "./exact.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -10,7 +10,7 @@ const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
-/** A time in the zone of who looks; the exact instant on hover. */
+/** A time in the zone of who looks; the exact instant on hover, or instead. */
 export function When({
   at,
   absolute = false,
@@ -23,13 +23,22 @@ export function When({
     const timer = setInterval(() => setNow(Date.now()), MINUTE / 2);
     return () => clearInterval(timer);
   }, []);
+  const [isExact] = useExact();
   if (at == null) return <span className="muted">–</span>;
   if (at === "infinity") return <span>when decided</span>;
   const instant = new Date(at);
   const isFuture = instant.getTime() > now + MINUTE;
   return (
-    <time dateTime={instant.toISOString()} title={exactly(instant)} className="when">
-      {absolute || isFuture ? onTheClock(instant, now) : ago(instant, now)}
+    <time
+      dateTime={instant.toISOString()}
+      title={exactly(instant)}
+      className={isExact ? "when exact" : "when"}
+    >
+      {isExact
+        ? instant.toISOString()
+        : absolute || isFuture
+          ? onTheClock(instant, now)
+          : ago(instant, now)}
     </time>
   );
 }
@@ -48,8 +57,21 @@ function ago(at: Date, now: number): string {
 function onTheClock(at: Date, now: number): string {
   const isToday = at.toDateString() === new Date(now).toDateString();
   if (isToday) return clock.format(at);
-  const isNear = Math.abs(at.getTime() - now) < 300 * DAY;
-  return `${day.format(at)}${isNear ? "" : ` ${at.getFullYear()}`}, ${clock.format(at)}`;
+  const isThisYear = at.getFullYear() === new Date(now).getFullYear();
+  return `${day.format(at)}${isThisYear ? "" : ` ${at.getFullYear()}`}, ${clock.format(at)}`;
+}
+
+/** When a notification goes out: at one instant, or at a time by each recipient's own clock. */
+export function SendTime(props: { sendAt: string | null; sendAtLocal: string | null | undefined }) {
+  const { sendAt, sendAtLocal } = props;
+  if (sendAtLocal == null) return <When at={sendAt} />;
+  return <span className="when">{byTheirClock(sendAtLocal)}</span>;
+}
+
+/** A time without a zone. */
+export function byTheirClock(local: string): string {
+  const at = new Date(local.replace(" ", "T"));
+  return `${day.format(at)} ${at.getFullYear()}, ${clock.format(at)} by their clock`;
 }
 
 /** Milliseconds, as short as they can be said. */

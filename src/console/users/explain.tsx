@@ -10,7 +10,7 @@ import { When } from "../ui/when.tsx";
 /** "Why did notification 7 not reach them?", in one sentence. */
 export function Explain({ userId }: { userId: number }) {
   const [number, setNumber] = useAddress("notification");
-  const isNumber = /^[1-9]\d{0,8}$/.test(number);
+  const isNumber = /^[1-9]\d{0,9}$/.test(number) && Number(number) < 2 ** 31;
   return (
     <Section title="Did it reach them?">
       <div className="explain">
@@ -19,7 +19,9 @@ export function Explain({ userId }: { userId: number }) {
           inputMode="numeric"
           value={number}
           onChange={setNumber}
-          error={number !== "" && !isNumber ? "A number, such as 7." : undefined}
+          error={
+            number !== "" && !isNumber ? "The number of a notification, such as 7." : undefined
+          }
         />
         <div role="status" className="explanation">
           {isNumber ? (

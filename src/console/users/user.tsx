@@ -16,7 +16,9 @@ export default function User({ id }: { id: number }) {
   const isNumber = Number.isInteger(id) && id > 0 && id < 2 ** 31;
   const answer = useLiveQuery(UserDocument, { id: isNumber ? id : 0 });
   const user = answer.data?.user;
-  const name = user ? [user.firstName, user.lastName].filter(Boolean).join(" ") : `User ${id}`;
+  const name = user
+    ? [user.firstName, user.lastName].filter(Boolean).join(" ")
+    : `User ${isNumber ? id : ""}`;
   return (
     <Page
       title={name}

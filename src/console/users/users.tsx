@@ -8,18 +8,19 @@ import { Pager } from "../ui/pager.tsx";
 import { Answered, Nothing } from "../ui/states.tsx";
 import { TableBox } from "../ui/table-box.tsx";
 import { useAddress } from "../ui/use-address.ts";
+import { usePage } from "../ui/use-page.ts";
 import { When } from "../ui/when.tsx";
 
 const PAGE = 25;
 
 export default function Users() {
   const [search, setSearch] = useAddress("search");
-  const [page, setPage] = useAddress("page");
+  const [page, setPage] = usePage();
   const asked = useDeferredValue(search.trim());
   const answer = useLiveQuery(UsersDocument, {
     filter: filterOf(asked),
     first: PAGE,
-    offset: Number(page || 0) * PAGE,
+    offset: page * PAGE,
   });
   return (
     <Page title="Users">
@@ -72,11 +73,7 @@ export default function Users() {
                   </table>
                 </TableBox>
               )}
-              <Pager
-                page={Number(page || 0)}
-                hasNext={Boolean(users?.pageInfo.hasNextPage)}
-                onGo={(next) => setPage(next === 0 ? "" : String(next))}
-              />
+              <Pager page={page} hasNext={Boolean(users?.pageInfo.hasNextPage)} onGo={setPage} />
             </>
           );
         }}

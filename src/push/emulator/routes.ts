@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isLocalName } from "../../http/local-hosts.ts";
 import { sendJson } from "./answers.ts";
 import { handleControl } from "./control.ts";
 import type { Emulated } from "./emulator.ts";
@@ -19,6 +20,9 @@ export function createHandler(emulated: Emulated) {
           const message = `The body is longer than ${MAX_BODY} bytes.`;
           const error = { code: 413, message, status: "INVALID_ARGUMENT" };
           sendJson(response, 413, { error }, { connection: "close" });
+        } else if (isForeign(request.headers.origin)) {
+          const message = "The FCM emulator takes nothing from pages of other machines.";
+          sendJson(response, 403, { error: { code: 403, message, status: "PERMISSION_DENIED" } });
         } else route(emulated, request, response, body);
       } catch (cause) {
         // Of what is not percent-encoded as it should be, the sender has to hear.
@@ -49,6 +53,12 @@ function route(
   } else if (!handleSubscription(emulated, request, response, url, body)) {
     handleControl(emulated, method, path, body, response);
   }
+}
+
+/** Whether a browser asks for a page of somewhere else, which any page could have it do. */
+function isForeign(origin: string | undefined): boolean {
+  if (origin === undefined) return false;
+  return !URL.canParse(origin) || !isLocalName(new URL(origin).hostname);
 }
 
 /** The body as text; undefined where it is too long. A client that goes away is not answered. */
