@@ -8,13 +8,34 @@ select
   format('alter %s %s volatile; in the API it becomes a mutation.', f.kind, f.title) as resolution,
   'pg_catalog.pg_proc'::regclass as class_id, f.oid as object_id, 0 as sub_id
 from own_function f
+-- Without texts in dollar quotes and comments of several lines, each as short as it can be.
 cross join lateral (
-  select regexp_match(
-    -- Without comments and texts.
-    regexp_replace(f.body, '--[^\n]*|/\*.*?\*/|''(?:[^'']|'''')*''', ' ', 'g'),
-    '\m(insert\s+into|delete\s+from|merge\s+into|update\s+(?:only\s+)?[\w."]+\s+(?:as\s+)?(?:\w+\s+)??set'
-      || '|for\s+(?:no\s+key\s+)?update|for\s+(?:key\s+)?share)\M',
-    'i'
-  ) as found
+  select
+    regexp_replace(
+      regexp_replace(f.body, '\$(\w*?)\$.*?\$\1\$', ' ', 'g'), '/\*.*?\*/', ' ', 'g'
+    ) as code
+) c
+-- Without comments, texts and names in quotes.
+cross join lateral (
+  select
+    regexp_replace(
+      regexp_replace(c.code, '--[^\n]*|''(?:[^'']|'''')*''', ' ', 'g'), '"(?:[^"]|"")*"', 'x', 'g'
+    ) as code
+) u
+cross join lateral (
+  select
+    coalesce(
+      regexp_match(
+        u.code,
+        '\m(insert\s+into|delete\s+from|merge\s+into|update\s+(?:only\s+)?[\w.]+\s+(?:as\s+)?(?:\w+\s+)??set'
+          || '|for\s+(?:no\s+key\s+)?update|for\s+(?:key\s+)?share)\M',
+        'i'
+      ),
+      -- A text that is run.
+      regexp_match(
+        regexp_replace(c.code, '(^|\n)\s*--[^\n]*', ' ', 'g'),
+        '\mexecute\s+(?:format\s*\(\s*)?''\s*(insert\s+into|delete\s+from|merge\s+into|update)\M', 'i'
+      )
+    ) as found
 ) w
 where f.volatility in ('s', 'i') and f.language in ('sql', 'plpgsql') and w.found is not null

@@ -10,6 +10,16 @@ describeRule("owner_column_unchecked", [
     mend: "revoke insert (user_id) on app_public.notes from howdah_user",
   },
   {
+    title: "so is one where it is only said that there is an owner",
+    clean: `grant insert (user_id, body) on app_public.notes to howdah_user;
+      create policy insert_mine on app_public.notes for insert to howdah_user
+        with check (user_id is not null and user_id = (select app_public.current_user_id()))`,
+    violation: `create policy insert_any on app_public.notes for insert to howdah_user
+      with check (user_id is not null)`,
+    finds: ["app_public.notes.insert_any"],
+    mend: "drop policy insert_any on app_public.notes",
+  },
+  {
     title: "so is an update that gives a row away; one held to its using is not",
     clean: `grant update (user_id) on app_public.notes to howdah_user;
       create policy update_own on app_public.notes for update to howdah_user

@@ -27,6 +27,21 @@ describeRule("policy_recursion", [
         using (team_id in (select app_hidden.my_teams()))`,
   },
   {
+    title: "a limit of rows in a policy for insert is found: it reads its own table, too",
+    clean: `${TEAM}
+      create policy select_own on app_public.members for select to howdah_user
+        using (user_id = (select app_public.current_user_id()));
+      create policy insert_own on app_public.members for insert to howdah_user
+        with check (user_id = (select app_public.current_user_id()));
+      grant insert on app_public.members to howdah_user`,
+    violation: `alter policy insert_own on app_public.members with check (
+        user_id = (select app_public.current_user_id())
+        and (select count(*) from app_public.members o where o.user_id = (select app_public.current_user_id())) < 10
+      )`,
+    finds: ["app_public.members.insert_own"],
+    mend: "alter policy insert_own on app_public.members with check (user_id = (select app_public.current_user_id()))",
+  },
+  {
     title: "policies of two tables that read each other are found, also by way of a view",
     clean: `${TEAM}
       create view app_public.member_ids with (security_invoker = true) as select user_id from app_public.members;
