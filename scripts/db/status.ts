@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type pg from "pg";
 import type { Config } from "../../src/config.ts";
 import { readHistory } from "../../src/database/committed.ts";
 import { statementStarts } from "../../src/database/statements.ts";
@@ -23,6 +24,13 @@ export async function status(config: Config): Promise<void> {
       if (ahead.length > 0) {
         lines.push(["Beyond it", `${ahead.join(", ")}: run here, but not in migrations/committed`]);
       }
+      const missing = await missingSchemas(client);
+      if (committed.length > pending.length && missing.length > 0) {
+        lines.push([
+          "Missing",
+          `${missing.join(", ")}, which Howdah itself uses: npm run db:reset (it deletes all data)`,
+        ]);
+      }
       const text = await readFile(CURRENT, "utf8").catch(() => "");
       const statements = statementStarts(text).length;
       const run = await client
@@ -39,6 +47,14 @@ export async function status(config: Config): Promise<void> {
       for (const [name, value] of lines) console.log(`${name.padEnd(12)} ${value}`);
     });
   });
+}
+
+async function missingSchemas(client: Pick<pg.Client, "query">): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select s.name from unnest($1::text[]) as s(name) where to_regnamespace(s.name) is null`,
+    [["app_public", "app_private", "app_hidden", "app_audiences", "graphile_worker"]],
+  );
+  return rows.map(({ name }) => name);
 }
 
 function listed(files: readonly string[]): string {

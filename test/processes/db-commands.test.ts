@@ -71,6 +71,18 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
         `Committed +${count + 1}, the last is ${file}\nTo be run +nothing\ncurrent.sql +empty`,
       ),
     );
+    // Not where what all of it stands on is gone.
+    const client = new pg.Client({ connectionString: server.superuserUrl("howdah") });
+    await client.connect();
+    try {
+      await client.query("alter schema app_audiences rename to gone");
+      expect((await npm(project.root, ["db:status"])).output).toMatch(
+        /^Missing +app_audiences, which Howdah itself uses: npm run db:reset/m,
+      );
+      await client.query("alter schema gone rename to app_audiences");
+    } finally {
+      await client.end();
+    }
   });
 
   it("db:commit shows what fails, what does not run twice, and what breaks without saying so; nothing changes then", async () => {

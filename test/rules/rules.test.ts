@@ -76,6 +76,18 @@ describe("the rules", () => {
       ]);
     }));
 
+  it.each([
+    ["README's first table", "README.md", "## First table"],
+    ["the team of docs/database-first.md", "docs/database-first.md", "## Shared among a team"],
+  ])("have nothing to say about %s, which db:commit takes as it is", async (_, page, section) => {
+    const [, text = ""] = (await readFile(page, "utf8")).split(`${section}\n`);
+    const [, sql = ""] = /```sql\n([\s\S]+?)```/.exec(text) ?? [];
+    await rolledBack(database, async (client) => {
+      await client.query(sql.replaceAll(":DATABASE_USER", "howdah_user"));
+      expect(await runRules(client)).toEqual([]);
+    });
+  });
+
   it("leave alone what an extension brought", async () => {
     const { rows } = await database.owner.query(
       "select 1 from pg_extension where extname = 'citext' and extnamespace = 'public'::regnamespace",
