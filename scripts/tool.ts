@@ -140,6 +140,15 @@ async function answerOf(
   }
 }
 
+/** What users wrote must not speak to the terminal: its control characters are shown as what they are. */
+function harmless(text: string): string {
+  return text.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are meant
+    /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 function print(
   { json, text, warning }: Answer,
   isJson: boolean,
@@ -148,7 +157,7 @@ function print(
   if (isJson) printer.log(JSON.stringify(json, null, 2));
   else {
     for (const part of text) {
-      if (typeof part === "string") printer.log(part);
+      if (typeof part === "string") printer.log(harmless(part));
       else printer.table(part);
     }
   }

@@ -42,7 +42,7 @@ export const userShow: Command = {
       .filter(([, value]) => value !== null && (value as string[]).length !== 0)
       .map(
         ([name, value]) =>
-          `${name.padEnd(16)} ${value instanceof Date ? value.toISOString() : value}`,
+          `${name.padEnd(16)} ${value instanceof Date ? value.toISOString() : String(value).replaceAll("\n", "\\n")}`,
       );
     const part = (title: string, found: object[]) =>
       found.length === 0 ? [`${title}: none.`] : [`${title}:`, found];

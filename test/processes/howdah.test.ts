@@ -241,6 +241,19 @@ describe("users and sessions", () => {
     );
   });
 
+  it("say nothing to the terminal by what they have written", async () => {
+    const user = await createUser(database);
+    await database.owner.query("select app_private.disable_user($1, $2)", [
+      user,
+      "\u001b[2Jgone\u0007\u202e\nis_operator      true",
+    ]);
+    const { output } = await howdah(url, "user:show", String(user));
+    expect(output).toContain(
+      "disabled_reason  \\u001b[2Jgone\\u0007\\u202e\\nis_operator      true",
+    );
+    expect(output).not.toContain("\u001b");
+  });
+
   it("are shown, by address or id, and a session is ended", async () => {
     const user = await createUser(database, "shown@example.com");
     const session = await one(
