@@ -12,8 +12,6 @@ const PEOPLE = 6;
 const PAUSE = 150;
 /** A change is told within this, milliseconds, unless the subscription ends. */
 const EVENT_TIME = 15_000;
-/** A phone of the emulator remembers a hundred messages. */
-const PUSHES_PER_PHONE = 80;
 
 const [name = "", ...urls] = process.argv.slice(2);
 let tally: Tally = emptyTally();
@@ -31,7 +29,6 @@ class Person {
   #accessToken = "";
   #refreshToken = "";
   #phone = "";
-  #pushes = 0;
   #rounds = 0;
   /** Changes that the subscription has told, and that it is still to tell. */
   #told = new Set<string>();
@@ -73,7 +70,7 @@ class Person {
     this.userId = userId;
     this.#accessToken = accessToken;
     this.#refreshToken = refreshToken;
-    await this.#newPhone();
+    await this.#registerPhone();
   }
 
   async live(): Promise<void> {
@@ -130,8 +127,8 @@ class Person {
     this.#refreshToken = refreshToken;
   }
 
-  async #newPhone(): Promise<void> {
-    const phone = `${name}-${this.#number}-${this.#pushes}`;
+  async #registerPhone(): Promise<void> {
+    const phone = `${name}-${this.#number}`;
     const answer = await this.#ask(
       `mutation ($token: String!) { registerDevice(input: {token: $token, deviceType: WEB}) { deviceToken { id } } }`,
       { token: phone },
@@ -140,7 +137,7 @@ class Person {
   }
 
   async #push(): Promise<void> {
-    if (this.#phone === "") return this.#newPhone();
+    if (this.#phone === "") return this.#registerPhone();
     const text = `${this.#phone} ${this.#rounds}`;
     const answer = await this.#ask(
       `mutation ($id: Int!, $text: String!) { sendNotification(input: {users: [$id], event: "soak", message: $text}) {
@@ -148,9 +145,7 @@ class Person {
       { id: this.userId, text },
     );
     if (!answer) return;
-    tally.pushes.push({ text, phone: this.#phone });
-    this.#pushes += 1;
-    if (this.#pushes % PUSHES_PER_PHONE === 0) await this.#newPhone();
+    tally.pushes.push(text);
   }
 
   async #listen(): Promise<void> {

@@ -52,6 +52,7 @@ export async function main(): Promise<void> {
   }
   const { scene, clients } = await setUp(stack);
   const rows: Row[] = [];
+  const arrived = new Set<string>();
   const memory: number[] = [];
   const sampling = setInterval(() => void sample(scene).then((sum) => memory.push(sum)), 2000);
   stack.defer(() => clearInterval(sampling));
@@ -76,6 +77,7 @@ export async function main(): Promise<void> {
     const recovery = (Date.now() - mended) / 1000;
     await delay(Math.max(0, began + every * 1000 - Date.now()));
     const tally = await collect(clients);
+    noteArrivals(scene, arrived);
     const lostItems = await missingItems(scene, tally);
     const { mixedUp, lostSessions, gaps } = tally;
     rows.push({ name, tally, times: 1, recovery: [recovery], lostItems, lostPushes: [] });
@@ -86,7 +88,7 @@ export async function main(): Promise<void> {
   }
   clearInterval(sampling);
   for (const client of clients) client.send("stop" satisfies ToClient);
-  await findLostPushes(scene, rows);
+  await findLostPushes(scene, rows, arrived);
   const summary = sumUp(rows);
   const text = `${formatTable(summary)}\n\n${about(summary, memory, { minutes, every })}`;
   console.log(`\n${text}`);
@@ -173,7 +175,8 @@ async function missingItems({ service }: Scene, { items }: Tally): Promise<strin
 }
 
 /** Once all have come to their end: which were promised and reached no phone. */
-async function findLostPushes({ service }: Scene, rows: Row[]): Promise<void> {
+async function findLostPushes(scene: Scene, rows: Row[], arrived: Set<string>): Promise<void> {
+  const { service } = scene;
   await until(
     async () =>
       (
@@ -184,15 +187,18 @@ async function findLostPushes({ service }: Scene, rows: Row[]): Promise<void> {
     (left) => left === 0,
     RECOVERY,
   );
-  for (const row of rows) {
-    row.lostPushes = row.tally.pushes
-      .filter(
-        ({ phone, text }) =>
-          !service.emulator.phones
-            .messages(phone)
-            .some(({ message }) => (message.notification as { body?: string })?.body === text),
-      )
-      .map(({ text }) => text);
+  noteArrivals(scene, arrived);
+  for (const row of rows) row.lostPushes = row.tally.pushes.filter((text) => !arrived.has(text));
+}
+
+/** What the phones show: each remembers its last hundred, which is more than a stretch brings. */
+function noteArrivals({ service }: Scene, arrived: Set<string>): void {
+  const { phones } = service.emulator;
+  for (const { token } of phones.list()) {
+    for (const { message } of phones.messages(token)) {
+      const { body } = (message.notification ?? {}) as { body?: string };
+      if (body !== undefined) arrived.add(body);
+    }
   }
 }
 

@@ -5,8 +5,8 @@ export interface Tally {
   failed: Record<string, number>;
   /** Titles of items whose creation was acknowledged. */
   items: string[];
-  /** Pushes that were acknowledged: what they say, and to which phone. */
-  pushes: { text: string; phone: string }[];
+  /** What the pushes say that were acknowledged. */
+  pushes: string[];
   /** Answers that showed somebody else's row. */
   mixedUp: number;
   /** Sessions that ended though nobody ended them. */
