@@ -78,7 +78,7 @@ export function createSignIn(
           hashOpaqueToken(code),
           codeChallenge(codeVerifier),
           identity.userId,
-          inSql(client),
+          { ...inSql(client), session_id: identity.sessionId },
           hashOpaqueToken(refreshToken),
           confirmation,
           issuer,
@@ -115,7 +115,7 @@ export function createSignIn(
         [
           sealIdentity(person, identitySeal),
           identity.userId,
-          inSql(client),
+          { ...inSql(client), session_id: identity.sessionId },
           hashOpaqueToken(refreshToken),
           confirmation,
           issuer,

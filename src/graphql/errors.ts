@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { DatabaseError } from "pg";
 import type { Logger } from "pino";
 import { isSafeError } from "postgraphile/grafast";
-import { GraphQLError } from "postgraphile/graphql";
+import { GraphQLError, Kind } from "postgraphile/graphql";
 import { ApiError, type ErrorCode, type ErrorExtensions } from "../errors.ts";
 import { currentRequest } from "../request-scope.ts";
 import { type ConstraintMessage, graphqlName } from "./constraint-messages.ts";
@@ -60,6 +60,9 @@ export const SQLSTATE_CODES: Readonly<
 /** What a client is told while the database is away or too busy. */
 export const UNAVAILABLE_MESSAGE = "The service is not available for the moment; try again.";
 
+/** The same where only the answer is missing. */
+export const DONE_MESSAGE = "This is done, but what came of it cannot be read for the moment.";
+
 /** The same for a row that is absent and for one that is not yours. */
 export const NO_SUCH_ROW = "There is no such row.";
 
@@ -100,7 +103,7 @@ export function fieldOf(message: string, told = message): string | undefined {
  */
 export function createErrorMask(options: ErrorMaskOptions) {
   return (error: GraphQLError): GraphQLError => {
-    const { message, extensions } = describe(error, options);
+    const { message, extensions } = isDone(error, describe(error, options));
     return new GraphQLError(message, {
       nodes: error.nodes,
       source: error.source,
@@ -108,6 +111,25 @@ export function createErrorMask(options: ErrorMaskOptions) {
       path: error.path,
       extensions: { ...extensions },
     });
+  };
+}
+
+/** A mutation that is done, and whose payload cannot be read, is not to be sent again. */
+function isDone(error: GraphQLError, description: Description): Description {
+  const { document } = currentRequest()?.asked ?? {};
+  const isMutation = document?.definitions.some(
+    (definition) =>
+      definition.kind === Kind.OPERATION_DEFINITION && definition.operation === "mutation",
+  );
+  if (description.extensions.code !== "UNAVAILABLE" || !isMutation) return description;
+  // Below its field: that has come to its end.
+  if ((error.path?.length ?? 0) < 2) return description;
+  return {
+    message: DONE_MESSAGE,
+    extensions: {
+      ...description.extensions,
+      hint: "Do not send it again: ask for what it made by a query.",
+    },
   };
 }
 

@@ -24,6 +24,7 @@ import type { ConsoleDevelopment } from "./console-routes.ts";
 import { createDrain } from "./drain.ts";
 import { HowdahGrafserv } from "./grafserv.ts";
 import { listen } from "./listen.ts";
+import { withoutFloods } from "./pipelining.ts";
 import { type ApiState, serveState } from "./state.ts";
 import { serveWebSockets } from "./web-socket.ts";
 
@@ -150,7 +151,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
         // Any other protocol is not spoken here, and whoever offers it gets an answer in this one (RFC 9110, 7.8).
         shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
       },
-      app,
+      withoutFloods(app),
     );
     const drain = createDrain(server);
     server.setTimeout(options.timeouts?.idle ?? IDLE_TIMEOUT);

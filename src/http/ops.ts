@@ -37,7 +37,15 @@ export async function serveOps(options: {
       .send(missing ?? "ok");
   });
   app.get("/metrics", async (_request, response) => {
-    response.type(options.metrics.contentType).send(await options.metrics.text());
+    try {
+      response.type(options.metrics.contentType).send(await options.metrics.text());
+    } catch (error) {
+      // Of several processes one does not answer.
+      response
+        .status(503)
+        .type("text")
+        .send(`no metrics: ${(error as Error).message}`);
+    }
   });
 
   const server = createServer(app);

@@ -36,6 +36,9 @@ export function logRequests(options: {
   };
 }
 
+/** Of an operation's name, characters. */
+const MAX_NAME = 200;
+
 export function logRequest(
   logger: Logger,
   scope: RequestScope,
@@ -49,7 +52,9 @@ export function logRequest(
     {
       id,
       ...how,
-      ...(operation === undefined ? {} : { operation: operation === "" ? "unnamed" : operation }),
+      ...(operation === undefined
+        ? {}
+        : { operation: operation === "" ? "unnamed" : (operation?.slice(0, MAX_NAME) ?? null) }),
       userId,
       sessionId,
       duration: tenths(how.duration),

@@ -46,6 +46,10 @@ const WORDS: Readonly<Record<Notice, [subject: string, text: string]>> = {
 
 const IF_NOT_YOU = "If that was not you, reset your password at once, and look at your sessions.";
 
+/** A new password alone would leave it. */
+const UNLINK_IT =
+  "If that was not you, log in and unlink it, then reset your password at once, and look at your sessions.";
+
 /** Where it was not the user, and nobody has got any further. */
 const NOTHING_TO_DO = "If that was not you, there is nothing to do: nobody got into your account.";
 
@@ -60,5 +64,6 @@ export function noticeSms(notice: Notice): { body: string } {
 }
 
 function ifNotYou(notice: Notice): string {
-  return notice === "sign_up_with_your_address" ? NOTHING_TO_DO : IF_NOT_YOU;
+  if (notice === "sign_up_with_your_address") return NOTHING_TO_DO;
+  return notice === "identity_linked" ? UNLINK_IT : IF_NOT_YOU;
 }

@@ -7,10 +7,19 @@ import { serveOps } from "../http/ops.ts";
 import type { Stoppable } from "./run.ts";
 
 /** What a process of the group tells the one that began it. */
-export type GroupMessage = { ready: string | null; url?: string };
+export type GroupMessage = { ready: string | null; url?: string } | { pong: true };
 
 /** A process that ends by itself is replaced after this, milliseconds: not in a tight loop. */
 const REPLACE_AFTER = 1000;
+
+/** Each is asked so often whether it is there; milliseconds. */
+const PING = 1000;
+/** One that has not answered for so long is not ready, milliseconds. */
+const SILENT = 4000;
+/** And then it is killed, and replaced like one that has died; milliseconds. */
+const HUNG = 15_000;
+/** Before SHUTDOWN_SECONDS are over, those that are left are killed so early, milliseconds. */
+const LAST = 400;
 
 /**
  * Several API processes on one port (API_PROCESSES): node:cluster hands out the connections. One
@@ -21,6 +30,8 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
   const missing = new Map<number, string | null>();
   /** Those that do not count, in a rolling restart: not ready yet, or on their way out. */
   const aside = new Set<number>();
+  /** When each was last heard of. */
+  const heard = new Map<number, number>();
   let stopping = false;
   let restarting = false;
   let url: string | undefined;
@@ -32,6 +43,7 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
     const worker = cluster.fork();
     missing.set(worker.id, "starting");
     worker.on("message", (message: GroupMessage) => {
+      heard.set(worker.id, performance.now());
       if (!("ready" in message) || aside.has(worker.id)) return;
       missing.set(worker.id, message.ready);
       url ??= message.url;
@@ -43,6 +55,7 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
 
   async function replace(worker: Worker, code: number): Promise<void> {
     missing.delete(worker.id);
+    heard.delete(worker.id);
     if (stopping || aside.delete(worker.id)) return;
     if (!hasStarted) {
       // It has said why in one line.
@@ -56,7 +69,27 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
 
   async function stopAll(): Promise<void> {
     stopping = true;
+    // Each cuts its last requests off a second before SHUTDOWN_SECONDS: what is there then hangs.
+    const deadline = setTimeout(() => kill(workersNow()), config.shutdownSeconds * 1000 - LAST);
     await Promise.all(workersNow().map(stopOne));
+    clearTimeout(deadline);
+  }
+
+  function kill(workers: Worker[]): void {
+    for (const worker of workers) worker.process.kill("SIGKILL");
+  }
+
+  const silence = (worker: Worker): number =>
+    performance.now() - (heard.get(worker.id) ?? performance.now());
+
+  function ping(): void {
+    for (const worker of workersNow()) {
+      // Before it has started it is busy; whoever waits for it knows.
+      if (missing.get(worker.id) !== "starting" && silence(worker) > HUNG) {
+        logger.error({ pid: worker.process.pid }, "an API process hangs: it is killed");
+        kill([worker]);
+      } else if (worker.isConnected()) worker.send("ping");
+    }
   }
 
   function stopOne(worker: Worker): Promise<unknown> {
@@ -102,6 +135,9 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
     port: config.api.opsPort,
     ready: () => {
       if (missing.size < config.api.processes) return "an API process is missing";
+      if (workersNow().some((worker) => silence(worker) > SILENT)) {
+        return "an API process does not answer";
+      }
       return [...missing.values()].find((fault) => fault !== null) ?? undefined;
     },
     metrics: { contentType: metrics.contentType, text: () => metrics.clusterMetrics() },
@@ -115,11 +151,13 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
     throw error;
   }
   hasStarted = true;
+  const pings = setInterval(ping, PING);
   const opsUrl = `http://${config.api.host}:${ops.port}`;
   logger.info({ url, ops: opsUrl, processes: config.api.processes }, "API ready");
   return {
     async stop() {
       ops.drain();
+      clearInterval(pings);
       await stopAll();
       await ops.close();
     },

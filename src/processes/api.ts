@@ -20,6 +20,12 @@ export function main(): Promise<void> {
       stack.defer(() => group.stop());
     } else {
       // It must not end this process, wherever it was sent from.
+      // Who does not answer that hangs.
+      if (cluster.isWorker) {
+        process.on("message", (message) => {
+          if (message === "ping") process.send?.({ pong: true } satisfies GroupMessage);
+        });
+      }
       process.on("SIGUSR2", () => {
         if (cluster.isPrimary) logger.warn("a rolling restart needs API_PROCESSES=2 or more");
       });

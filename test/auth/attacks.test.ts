@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Account, startTestApi, type TestApi } from "../support/api.ts";
+import { type Account, PASSWORD, startTestApi, type TestApi } from "../support/api.ts";
 import { RETURN_URL, signInWith } from "../support/browser.ts";
 import { mailsTo, secretIn, smsTo } from "../support/mailbox.ts";
 import {
@@ -271,4 +271,134 @@ it("an e-mail address that nobody proves is freed where a phone was proven", asy
     (left) => left === null,
   );
   expect((await api.signUp(email)).userId).not.toBe(userId);
+});
+
+it("an e-mail address that nobody proves is freed where an identity with another is linked, however often a link is asked for", async () => {
+  const { userId, email, token } = await api.signUp(victim);
+  const { owner } = api.database;
+  github.person = {
+    user: { id: 9000 + victims, login: "attacker" },
+    emails: [{ email: "attacker@example.com", primary: true, verified: true }],
+  };
+  await signInWith(api, "github", { token });
+  await owner.query(
+    "update app_public.users set created_at = now() - interval '25 hours' where id = $1",
+    [userId],
+  );
+  await mutate("requestEmailVerification(input: {}) { clientMutationId }", token);
+  await owner.query("select app_private.release_unproven_addresses(100)");
+  expect((await api.signUp(email)).userId).not.toBe(userId);
+});
+
+it("an address that nobody has proven does not stay with a disabled account: who proves it gets one", async () => {
+  const attacker = await api.signUp(victim);
+  await api.database.owner.query("select app_private.disable_user($1, 'spam')", [attacker.userId]);
+  const owner = await signInWith(api, "google");
+  expect(owner.errors).toEqual([]);
+  expect(owner.tokens.userId).not.toBe(attacker.userId);
+});
+
+describe("requests that are under way when an account is taken back", () => {
+  /** Has a request wait for its turn, takes the account back meanwhile, and gives what is answered then. */
+  async function overtaken(userId: number, ask: () => Promise<unknown>, takeBack: string) {
+    const client = await api.database.owner.connect();
+    try {
+      await client.query("begin");
+      await client.query("select from app_public.users where id = $1 for update", [userId]);
+      const answer = ask();
+      await until(
+        () =>
+          api.database.owner.query(
+            "select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))",
+            [(client as unknown as { processID: number }).processID],
+          ),
+        ({ rowCount }) => rowCount === 1,
+      );
+      await client.query(takeBack, [userId]);
+      await client.query("commit");
+      return await answer;
+    } finally {
+      client.release();
+    }
+  }
+  const RESET = "select app_private.set_password($1, 'x', null, 'password_reset')";
+  const pending = async (userId: number) =>
+    (
+      await api.database.owner.query(
+        "select purpose from app_private.user_tokens where user_id = $1 and used_at is null and target <> $2",
+        [userId, victim],
+      )
+    ).rows;
+
+  it.each([
+    ["a new password", RESET],
+    ["disabling the account", "select app_private.disable_user($1, 'stolen')"],
+  ])("leave no change of address behind: %s", async (_, takeBack) => {
+    const { userId, token } = await api.signUp(victim);
+    const change = 'updateMe(input: {patch: {email: "thief@example.com"}}) { user { id } }';
+    const answer = await overtaken(userId, () => mutate(change, token), takeBack);
+    expect(codeOf(answer as never)).toBe("SESSION_REVOKED");
+    expect(await pending(userId)).toEqual([]);
+  });
+
+  it("send no new link, and change no password", async () => {
+    const { userId, token } = await api.signUp(victim);
+    const request = "requestEmailVerification(input: {}) { clientMutationId }";
+    const sent = await overtaken(userId, () => mutate(request, token), RESET);
+    expect(codeOf(sent as never)).toBe("SESSION_REVOKED");
+
+    const other = await api.signUp(`other-${victim}`);
+    const password = `changePassword(input: {currentPassword: "${PASSWORD}", newPassword: "a thief's own password"}) { user { id } }`;
+    const changed = await overtaken(
+      other.userId,
+      () => mutate(password, other.token),
+      "select app_private.revoke_sessions(array(select id from app_public.sessions where user_id = $1), 'log_out_everywhere')",
+    );
+    expect(codeOf(changed as never)).toBe("SESSION_REVOKED");
+  });
+
+  it("link no identity", async () => {
+    const { userId, token } = await api.signUp(victim);
+    const { errors } = (await overtaken(
+      userId,
+      () => signInWith(api, "github", { token }),
+      RESET,
+    )) as Awaited<ReturnType<typeof signInWith>>;
+    expect(errors[0]?.extensions.code).toBe("SESSION_REVOKED");
+    const { rowCount } = await api.database.owner.query(
+      "select from app_public.oauth2_credentials where user_id = $1",
+      [userId],
+    );
+    expect(rowCount).toBe(0);
+  });
+
+  it("wait for one that began before, and take what it left: a log-out everywhere", async () => {
+    const { userId, token } = await api.signUp(victim);
+    const thief = await api.database.owner.connect();
+    try {
+      await thief.query("begin");
+      await thief.query("select from app_public.users where id = $1 for no key update", [userId]);
+      await thief.query(
+        "select app_private.request_proof($1, 'phone_verification', '+4930777401')",
+        [userId],
+      );
+      const logOut = mutate(
+        "logOutEverywhere(input: {keepCurrent: true}) { clientMutationId }",
+        token,
+      );
+      await until(
+        () =>
+          api.database.owner.query(
+            "select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))",
+            [(thief as unknown as { processID: number }).processID],
+          ),
+        ({ rowCount }) => rowCount === 1,
+      );
+      await thief.query("commit");
+      expect(codeOf((await logOut) as never)).toBe("ok");
+      expect(await pending(userId)).toEqual([]);
+    } finally {
+      thief.release();
+    }
+  });
 });

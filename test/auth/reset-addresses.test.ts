@@ -167,3 +167,17 @@ it("a reset keeps the other address where its owner has proven it", async () => 
     phone_verified: true,
   });
 });
+
+it("a reset by an unproven address takes an identity with that address along: it was as unproven", async () => {
+  const { email, userId } = await api.signUp();
+  await api.database.owner.query(
+    `insert into app_public.oauth2_credentials (user_id, provider, subject, email) values ($1, 'facebook', '77', $2)`,
+    [userId, email],
+  );
+  await resetPasswordBy(email, () => mailsTo(worker.dataDirectory, email));
+  const { rowCount } = await api.database.owner.query(
+    "select from app_public.oauth2_credentials where user_id = $1",
+    [userId],
+  );
+  expect(rowCount).toBe(0);
+});

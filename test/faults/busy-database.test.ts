@@ -66,6 +66,29 @@ describe("a pool that is exhausted", () => {
 });
 
 describe("what waits too long is ended by PostgreSQL, by settings of the API's role", () => {
+  it("below a mutation that is done: who sent it is not asked to send it again", async () => {
+    const { data, errors } = await api.graphql(
+      'mutation { updateMe(input: {patch: {firstName: "Done"}}) { user { items(first: 1) { nodes { id } } } } }',
+      { token: account.token },
+    );
+    expect(errors).toMatchObject([
+      {
+        message: "This is done, but what came of it cannot be read for the moment.",
+        path: ["updateMe", "user"],
+        extensions: {
+          code: "UNAVAILABLE",
+          hint: "Do not send it again: ask for what it made by a query.",
+        },
+      },
+    ]);
+    expect(data.updateMe).not.toBeNull();
+    const { rows } = await api.database.owner.query(
+      "select first_name from app_public.users where id = $1",
+      [account.userId],
+    );
+    expect(rows).toEqual([{ first_name: "Done" }]);
+  });
+
   it("a lock: lock_timeout, 5 s, UNAVAILABLE", async () => {
     const [{ errors }, waited] = await took(items("locked"));
     expect(errors).toMatchObject([{ extensions: { code: "UNAVAILABLE" } }]);

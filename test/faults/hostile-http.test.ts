@@ -100,6 +100,19 @@ describe.concurrent("HTTP that does not come as it should is closed or a 4xx, an
     expect(answer).toContain('"__typename":"Query"');
   });
 
+  it("40,000 requests at once on one connection: closed before they are answered", {
+    timeout: 30_000,
+  }, async () => {
+    const flood = exchange("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(40_000));
+    expect((await api.graphql("{ __typename }")).status).toBe(200);
+    const { answer } = await flood;
+    expect(answer.match(/HTTP\/1\.1 /g)?.length ?? 0).toBeLessThan(100);
+    // A few in a row are HTTP/1.1 as it is meant.
+    const few = "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(9);
+    const last = "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    expect((await exchange(few + last)).answer.match(/HTTP\/1\.1 404/g)).toHaveLength(10);
+  });
+
   it("a compressed bomb is not unpacked: 4xx", async () => {
     const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
     const { answer } = await exchange(

@@ -78,12 +78,15 @@ describe("API_PROCESSES=2", () => {
     expect(metrics).toMatch(/^howdah_listen_connected 1$/m);
   });
 
-  it("replaces one that dies, and says so; the other goes on meanwhile", async () => {
-    const children = execFileSync("ps", ["--ppid", String(group.child.pid), "-o", "pid="])
+  const childrenOf = (parent: Running) =>
+    execFileSync("ps", ["--ppid", String(parent.child.pid), "-o", "pid="])
       .toString()
       .trim()
       .split(/\s+/)
       .map(Number);
+
+  it("replaces one that dies, and says so; the other goes on meanwhile", async () => {
+    const children = childrenOf(group);
     expect(children).toHaveLength(2);
     process.kill(children[0] as number, "SIGKILL");
     await group.prints(/an API process has ended/);
@@ -92,6 +95,19 @@ describe("API_PROCESSES=2", () => {
     await expect
       .poll(async () => (await fetch(`${opsUrl}/ready`)).status, { timeout: 15_000 })
       .toBe(200);
+  });
+
+  it("is not ready while one of them hangs, and replaces it", { timeout: 60_000 }, async () => {
+    const [hanging] = childrenOf(group) as [number];
+    const ready = async () => (await fetch(`${opsUrl}/ready`)).status;
+    process.kill(hanging, "SIGSTOP");
+    await expect.poll(ready, { timeout: 10_000 }).toBe(503);
+    const metrics = await fetch(`${opsUrl}/metrics`);
+    expect(metrics.status).toBe(503);
+    expect(await metrics.text()).toMatch(/^no metrics: [^\n]+$/);
+    await group.prints(/an API process hangs/);
+    await expect.poll(ready, { timeout: 30_000 }).toBe(200);
+    expect(childrenOf(group)).not.toContain(hanging);
   });
 
   it("says in one line why it cannot start, and leaves nothing running", async () => {
@@ -105,5 +121,14 @@ describe("API_PROCESSES=2", () => {
     await other.prints(/"API ready"/);
     expect(await other.ends("SIGTERM")).toBe(0);
     await expect.poll(processes).toBe(2);
+  });
+
+  it("leaves none behind that hangs when it is told to end", { timeout: 60_000 }, async () => {
+    const other = start({ PORT: String(await freePort()), SHUTDOWN_SECONDS: "3" });
+    await other.prints(/"API ready"/);
+    const [hanging] = childrenOf(other) as [number];
+    process.kill(hanging, "SIGSTOP");
+    await other.ends("SIGTERM");
+    expect(() => process.kill(hanging, 0)).toThrow("ESRCH");
   });
 });
