@@ -108,12 +108,25 @@ describe("the log", () => {
   it("shows how long a request waited for a connection", async () => {
     const narrow = await startTestApi({ logger, poolSize: 1, database: api.database });
     const { token } = await narrow.signUp();
-    await Promise.all(
-      // All different: what is asked twice at the same time is read once.
-      Array.from({ length: 8 }, (_, n) =>
-        narrow.graphql(`query Crowd { me { id } t${n}: __typename }`, { token }),
-      ),
-    );
+    const locker = await api.database.owner.connect();
+    try {
+      // The one connection is taken until somebody waits for it.
+      await locker.query("begin; lock table app_public.users in access exclusive mode");
+      const crowd = Promise.all(
+        // All different: what is asked twice at the same time is read once.
+        Array.from({ length: 8 }, (_, n) =>
+          narrow.graphql(`query Crowd { me { id } t${n}: __typename }`, { token }),
+        ),
+      );
+      await until(
+        async () => (await fetch(`${narrow.opsUrl}/metrics`)).text(),
+        (metrics) => /^howdah_pool_waiting [1-9]/m.test(metrics),
+      );
+      await locker.query("rollback");
+      await crowd;
+    } finally {
+      locker.release();
+    }
     await lineOf("Crowd");
     await narrow.stop();
     const waits = lines().filter(({ operation }) => operation === "Crowd");

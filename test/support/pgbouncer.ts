@@ -26,6 +26,7 @@ auth_type = scram-sha-256
 auth_file = ${folder}/users.txt
 pool_mode = transaction
 default_pool_size = ${poolSize}
+server_login_retry = 1
 `,
   );
   await writeFile(join(folder, "users.txt"), `"howdah_authenticator" "${PASSWORD}"\n`);
