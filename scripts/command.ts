@@ -58,7 +58,7 @@ export function idOf(text: unknown, what: string): number {
   return Number(text);
 }
 
-/** The id of a living user, by id or e-mail address. */
+/** The id of a living user, by id, e-mail address or phone number. */
 export async function userOf(database: pg.Client, text: unknown): Promise<number> {
   if (typeof text !== "string")
     throw new UsageError("Which user? Give an e-mail address, a phone number (+49…) or an id.");

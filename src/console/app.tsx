@@ -21,8 +21,9 @@ import { Page } from "./ui/page.tsx";
 import { Shell } from "./ui/shell.tsx";
 import { Loading, Nothing } from "./ui/states.tsx";
 
-/** The pages' scripts. They come when the first page stands, so that a server that is away later empties no page. */
+/** How long after the first page the other pages' scripts are fetched, milliseconds. */
 const AFTER_THE_FIRST = 2000;
+/** The pages' scripts: they come before they are needed, so that a server that is away later empties no page. */
 const parts: (() => Promise<unknown>)[] = [];
 function part<P extends object>(load: () => Promise<{ default: ComponentType<P> }>) {
   parts.push(load);

@@ -19,13 +19,13 @@ export function main(): Promise<void> {
       const group = await startApiGroup(config, logger);
       stack.defer(() => group.stop());
     } else {
-      // It must not end this process, wherever it was sent from.
       // Who does not answer that hangs.
       if (cluster.isWorker) {
         process.on("message", (message) => {
           if (message === "ping") process.send?.({ pong: true } satisfies GroupMessage);
         });
       }
+      // It must not end this process, wherever it was sent from.
       process.on("SIGUSR2", () => {
         if (cluster.isPrimary) logger.warn("a rolling restart needs API_PROCESSES=2 or more");
       });

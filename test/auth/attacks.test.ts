@@ -302,6 +302,16 @@ it("an address that nobody has proven does not stay with a disabled account: who
 });
 
 describe("requests that are under way when an account is taken back", () => {
+  const somebodyWaitsFor = (client: object) =>
+    until(
+      () =>
+        api.database.owner.query(
+          "select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))",
+          [(client as { processID: number }).processID],
+        ),
+      ({ rowCount }) => rowCount === 1,
+    );
+
   /** Has a request wait for its turn, takes the account back meanwhile, and gives what is answered then. */
   async function overtaken(userId: number, ask: () => Promise<unknown>, takeBack: string) {
     const client = await api.database.owner.connect();
@@ -309,14 +319,7 @@ describe("requests that are under way when an account is taken back", () => {
       await client.query("begin");
       await client.query("select from app_public.users where id = $1 for update", [userId]);
       const answer = ask();
-      await until(
-        () =>
-          api.database.owner.query(
-            "select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))",
-            [(client as unknown as { processID: number }).processID],
-          ),
-        ({ rowCount }) => rowCount === 1,
-      );
+      await somebodyWaitsFor(client);
       await client.query(takeBack, [userId]);
       await client.query("commit");
       return await answer;
@@ -389,14 +392,7 @@ describe("requests that are under way when an account is taken back", () => {
         "logOutEverywhere(input: {keepCurrent: true}) { clientMutationId }",
         token,
       );
-      await until(
-        () =>
-          api.database.owner.query(
-            "select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))",
-            [(thief as unknown as { processID: number }).processID],
-          ),
-        ({ rowCount }) => rowCount === 1,
-      );
+      await somebodyWaitsFor(thief);
       await thief.query("commit");
       expect(codeOf((await logOut) as never)).toBe("ok");
       expect(await pending(userId)).toEqual([]);

@@ -62,12 +62,11 @@ export default function Compose() {
     }
   }
 
+  const fault = unreadable ?? problem;
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
-    if (unreadable ?? problem) {
-      form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
-    }
-  }, [unreadable, problem]);
+    if (fault) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+  }, [fault]);
 
   const errorOf = (field: string): string | undefined =>
     unreadable?.field === field
@@ -110,8 +109,8 @@ export default function Compose() {
           <p role="status" className="reach">
             {isCounted && reach
               ? `Reaches ${counted(reach.recipients, "person", "people")} on ${counted(reach.devices, "device")}.`
-              : (unreadable ?? problem)
-                ? `Nothing was counted. ${(unreadable ?? problem)?.message}`
+              : fault
+                ? `Nothing was counted. ${fault.message}`
                 : "Count first, then send."}
           </p>
         </Form>

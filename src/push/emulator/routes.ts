@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isLocalName } from "../../http/local-hosts.ts";
+import { isLocalName } from "../../local-names.ts";
 import { sendJson } from "./answers.ts";
 import { handleControl } from "./control.ts";
 import type { Emulated } from "./emulator.ts";
