@@ -10,7 +10,7 @@ const MOCKING = ["test/database/embedded-faults.test.ts"];
 
 /** Those of more than half a minute, so that none of them is the last. */
 const LONG =
-  /db-commands|console\/(pages|walk|trust)|processes\/(dev|start|database-first-page)|scripts\/new|killed-workers|random-operations|rolling-restart|restarted-postgres|stopped-postgres|wrong-clock/;
+  /db-commands|import\/import|api-group|embedded-faults|large-answers|keyboard|weight|console\/(pages|walk|trust)|processes\/(dev|start|database-first-page)|scripts\/new|killed-workers|random-operations|rolling-restart|restarted-postgres|stopped-postgres|wrong-clock/;
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -32,9 +32,9 @@ export default defineConfig({
     pool: "forks",
     // As the processes run (boot.cjs): PostGraphile's development mode is slower, and prints what clients do wrong.
     env: { GRAPHILE_ENV: "production", GRAFAST_TIMEOUT_VALIDITY_MS: "1000" },
-    // Three keep two cores busy: much of it is waiting. Each file has a database of its own; the modules
+    // Four keep two cores busy: much of it is waiting. Each file has a database of its own; the modules
     // are loaded once for all files of a worker, which spares two seconds of each.
-    maxWorkers: 3,
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -42,11 +42,12 @@ export function createResponsePlugin(options: {
           const request = event.requestDigest.requestContext.expressv4?.req as Request | undefined;
           const settings = request?.identity?.settings;
           const body = result.json as ResponseJson;
+          // What comes without a code was refused before the mask: syntax, validation, HTTP.
+          const refused = result.statusCode === 503 ? "UNAVAILABLE" : "BAD_USER_INPUT";
           for (const error of body.errors ?? []) {
-            // What comes without a code was refused before the mask: syntax, validation, HTTP.
             const { statusCode, ...extensions } = error.extensions ?? {};
             const field = extensions.code === undefined ? fieldOf(error.message) : undefined;
-            error.extensions = { code: "BAD_USER_INPUT", ...(field && { field }), ...extensions };
+            error.extensions = { code: refused, ...(field && { field }), ...extensions };
             request?.scope?.codes.push(error.extensions.code as ErrorCode);
             if (result.statusCode === 413) {
               error.message = `A request may have ${longest.toLocaleString("en")} bytes.`;

@@ -18,6 +18,8 @@ const PING = 1000;
 const SILENT = 4000;
 /** And then it is killed, and replaced like one that has died; milliseconds. */
 const HUNG = 15_000;
+/** One that starts is busy: it loads its modules and builds the schema. It has so long; milliseconds. */
+const STUCK_IN_START = 60_000;
 /** Before SHUTDOWN_SECONDS are over, those that are left are killed so early, milliseconds. */
 const LAST = 400;
 
@@ -30,6 +32,8 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
   const missing = new Map<number, string | null>();
   /** Those that do not count, in a rolling restart: not ready yet, or on their way out. */
   const aside = new Set<number>();
+  /** Those that could not serve yet. */
+  const starting = new Set<number>();
   /** When each was last heard of. */
   const heard = new Map<number, number>();
   let stopping = false;
@@ -42,9 +46,13 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
   function fork(): Worker {
     const worker = cluster.fork();
     missing.set(worker.id, "starting");
+    starting.add(worker.id);
+    heard.set(worker.id, performance.now());
     worker.on("message", (message: GroupMessage) => {
       heard.set(worker.id, performance.now());
-      if (!("ready" in message) || aside.has(worker.id)) return;
+      if (!("ready" in message)) return;
+      if (message.ready === null) starting.delete(worker.id);
+      if (aside.has(worker.id)) return;
       missing.set(worker.id, message.ready);
       url ??= message.url;
       if ([...missing.values()].every((fault) => fault === null)) started.resolve();
@@ -56,6 +64,7 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
   async function replace(worker: Worker, code: number): Promise<void> {
     missing.delete(worker.id);
     heard.delete(worker.id);
+    starting.delete(worker.id);
     if (stopping || aside.delete(worker.id)) return;
     if (!hasStarted) {
       // It has said why in one line.
@@ -84,8 +93,7 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
 
   function ping(): void {
     for (const worker of workersNow()) {
-      // Before it has started it is busy; whoever waits for it knows.
-      if (missing.get(worker.id) !== "starting" && silence(worker) > HUNG) {
+      if (silence(worker) > (starting.has(worker.id) ? STUCK_IN_START : HUNG)) {
         logger.error({ pid: worker.process.pid }, "an API process hangs: it is killed");
         kill([worker]);
       } else if (worker.isConnected()) worker.send("ping");
@@ -135,7 +143,8 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
     port: config.api.opsPort,
     ready: () => {
       if (missing.size < config.api.processes) return "an API process is missing";
-      if (workersNow().some((worker) => silence(worker) > SILENT)) {
+      const serving = workersNow().filter(({ id }) => missing.has(id) && !starting.has(id));
+      if (serving.some((worker) => silence(worker) > SILENT)) {
         return "an API process does not answer";
       }
       return [...missing.values()].find((fault) => fault !== null) ?? undefined;

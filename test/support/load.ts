@@ -6,6 +6,7 @@ export interface Answer {
   // biome-ignore lint/suspicious/noExplicitAny: shaped by the query
   data: any;
   codes: string[];
+  messages: string[];
 }
 
 /** One GraphQL request over this agent's connections; rejects where the connection fails. */
@@ -39,10 +40,11 @@ export function ask(
           try {
             const { data, errors = [] } = JSON.parse(text) as {
               data: unknown;
-              errors?: { extensions: { code: string } }[];
+              errors?: { message: string; extensions: { code: string } }[];
             };
             const codes = errors.map(({ extensions }) => extensions.code);
-            resolve({ status: response.statusCode as number, data, codes });
+            const messages = errors.map(({ message }) => message);
+            resolve({ status: response.statusCode as number, data, codes, messages });
           } catch (error) {
             reject(error);
           }
@@ -79,8 +81,10 @@ export async function startLoad(url: string | (() => string), clients: number) {
     Array.from({ length: clients }, async (_, n) => {
       const email = `load-${n}-${Math.random().toString(36).slice(2)}@example.com`;
       const url = base();
-      const { status, data, codes } = await ask(url, SIGN_UP, { variables: { email } });
-      if (!data?.signUp) throw new Error(`Nobody can sign up at ${url}: ${status} ${codes}`);
+      const { status, data, codes, messages } = await ask(url, SIGN_UP, { variables: { email } });
+      if (!data?.signUp) {
+        throw new Error(`Nobody can sign up at ${url}: ${status} ${codes} ${messages}`);
+      }
       return data.signUp.tokens as { userId: number; accessToken: string };
     }),
   );
