@@ -14,13 +14,13 @@ export async function taskNames(): Promise<string[]> {
 }
 
 /** @throws where a file is no task, with the line of the mistake */
-export async function loadTasks(context: TaskContext): Promise<TaskList> {
+export async function loadTasks(contextOf: (task: string) => TaskContext): Promise<TaskList> {
   const entries = (await taskNames()).map(async (name) => {
     const module = (await import(pathToFileURL(join(TASKS, `${name}.ts`)).href).catch((error) => {
       throw new Error(`tasks/${name}.ts: ${withPlace(error)}`, { cause: error });
     })) as { default?: TaskFactory };
     if (!module.default) throw new Error(`tasks/${name}.ts has no default export.`);
-    return [name, module.default(context)] as const;
+    return [name, module.default(contextOf(name))] as const;
   });
   return Object.fromEntries(await Promise.all(entries));
 }

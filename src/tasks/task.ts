@@ -10,7 +10,7 @@ import type { Lanes } from "../push/lanes.ts";
 
 /** What a task may use besides its payload. */
 export interface TaskContext {
-  /** The owner's pool. */
+  /** The owner's: for tasks of pushes one of few connections. */
   pool: Pool;
   messaging: Messaging;
   /** In which the messages of all batches go out. */

@@ -1,6 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
-import { Logger as GraphileWorkerLogger, parseCrontab, type RunnerOptions } from "graphile-worker";
+import {
+  Logger as GraphileWorkerLogger,
+  parseCrontab,
+  type RunnerOptions,
+  type TaskList,
+} from "graphile-worker";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { credentialsKeys } from "../auth/keys.ts";
@@ -21,7 +26,8 @@ import { CRONTAB } from "./crontab.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import { loadTasks } from "./load-tasks.ts";
 import { watchOwnJobs } from "./own-jobs.ts";
-import { startRunner } from "./runner.ts";
+import { type LastingRunner, startRunner } from "./runner.ts";
+import type { TaskContext } from "./task.ts";
 
 export interface Worker {
   opsUrl: string;
@@ -37,12 +43,28 @@ export interface WorkerOptions {
   logger: Logger;
 }
 
-/** Jobs that run at once: batches of pushes, and all others, which a slow FCM must not hold back. */
-const PUSH_CONCURRENCY = 3;
-const OTHER_CONCURRENCY = 3;
-const PUSH_TASKS = ["deliver_pushes"];
-/** graphile-worker needs two connections more than jobs, for each of the two; the tasks' statements as many again. */
-export const POOL_SIZE = (PUSH_CONCURRENCY + OTHER_CONCURRENCY) * 2 + 4;
+/**
+ * Jobs that run at once, by task: a slow FCM must not hold mails back, nor 100,000 queued notifications. The last has all
+ * tasks that no other names.
+ */
+const POOLS: readonly { tasks: readonly string[]; concurrency: number }[] = [
+  { tasks: ["deliver_pushes"], concurrency: 2 },
+  // A second one, because an audience may be slow.
+  { tasks: ["fan_out_notification"], concurrency: 2 },
+  { tasks: [], concurrency: 2 },
+];
+/**
+ * Statements of pushes at once, which are most of what a worker asks of the database: more do no more of them on two
+ * cores, and an API that shares these waits for them.
+ */
+const PUSH_STATEMENTS = 2;
+const PUSH_TASKS = ["deliver_pushes", "fan_out_notification"];
+/** A push that waits for its turn is no error: an audience may take a minute. Milliseconds. */
+const PUSH_ACQUIRE_TIMEOUT = 60_000;
+/** graphile-worker needs two connections more than jobs, for each pool; then there are the other tasks, and who looks after the queue. */
+const OWN_POOL_SIZE = POOLS.reduce((sum, { concurrency }) => sum + concurrency + 2, 4);
+/** Connections of a worker, its health check and its LISTEN not among them. */
+export const POOL_SIZE = OWN_POOL_SIZE + PUSH_STATEMENTS;
 /** Nobody waits for an answer: a machine that is busy for seconds is no error. Milliseconds. */
 const ACQUIRE_TIMEOUT = 10_000;
 
@@ -65,15 +87,22 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       metrics: metricsOf(registry),
     });
     stack.defer(() => ops.close());
+    const shared = { connectionString: databaseUrl, logger };
     const pool = createPool({
-      connectionString: databaseUrl,
-      max: POOL_SIZE,
+      ...shared,
+      max: OWN_POOL_SIZE,
       applicationName: "howdah worker",
       acquireTimeout: ACQUIRE_TIMEOUT,
-      logger,
     });
     stack.defer(() => pool.end());
-    const waits = watchPool(registry, pool, POOL_SIZE);
+    const pushPool = createPool({
+      ...shared,
+      max: PUSH_STATEMENTS,
+      applicationName: "howdah worker pushes",
+      acquireTimeout: PUSH_ACQUIRE_TIMEOUT,
+    });
+    stack.defer(() => pushPool.end());
+    const waits = watchPool(registry, pool, OWN_POOL_SIZE);
     pool.onWait = (seconds) => waits.observe(seconds);
     watchQueue(registry, pool);
     const health = await createHealthCheck({
@@ -90,31 +119,30 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const workerId = randomUUID();
     const events = new EventEmitter();
     watchJobs(registry, events, logger);
-    const isListening = watchListen(registry, events, 2);
+    const isListening = watchListen(registry, events, POOLS.length);
     const batches = new Map<number, Promise<void>>();
     const jobs = watchOwnJobs(events);
     const heartbeat = await startHeartbeat({ pool, workerId, batches, jobs, logger });
     stack.defer(() => heartbeat.stop());
-    const tasks = Object.entries(
-      await loadTasks({
-        pool,
-        messaging,
-        lanes: createLanes(),
-        sendMail: createSendMail({ ...config, from: config.mailFrom }),
-        sendSms: createSendSms({ ...config, webhook: config.smsWebhook }),
-        publicUrl: config.publicUrl,
-        codeKey: codeKey(newestKey),
-        logger,
-        workerId,
-        batches,
-        countPushes: createPushCounter(registry),
-        isFresh: heartbeat.isFresh,
-        stopping: stopping.signal,
-        drained: drained.signal,
-      }),
-    );
-    const isPush = ([name]: [string, unknown]) => PUSH_TASKS.includes(name);
-    const shared = {
+    const context: TaskContext = {
+      pool,
+      messaging,
+      lanes: createLanes(),
+      sendMail: createSendMail({ ...config, from: config.mailFrom }),
+      sendSms: createSendSms({ ...config, webhook: config.smsWebhook }),
+      publicUrl: config.publicUrl,
+      codeKey: codeKey(newestKey),
+      logger,
+      workerId,
+      batches,
+      countPushes: createPushCounter(registry),
+      isFresh: heartbeat.isFresh,
+      stopping: stopping.signal,
+      drained: drained.signal,
+    };
+    const ofPushes = { ...context, pool: pushPool };
+    const tasks = await loadTasks((name) => (PUSH_TASKS.includes(name) ? ofPushes : context));
+    const common = {
       pgPool: pool,
       events,
       logger: new GraphileWorkerLogger(graphileLog(logger)),
@@ -129,32 +157,23 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         },
       },
     };
-    const begin = (own: RunnerOptions) => startRunner({ ...shared, ...own }, heartbeat, logger);
-    const pushes = await begin({
-      taskList: Object.fromEntries(tasks.filter(isPush)),
-      parsedCronItems: [],
-      concurrency: PUSH_CONCURRENCY,
-    });
+    const begin = (own: RunnerOptions) => startRunner({ ...common, ...own }, heartbeat, logger);
+    const runners: LastingRunner[] = [];
+    // All at once: each has the whole time to end what it is at.
+    let stopped: Promise<unknown> | undefined;
+    // Also of batches whose jobs are done, because they only wait for slow answers.
     stack.defer(async () => {
-      await pushes.stop();
-      // Whose jobs are done, because they only wait for slow answers.
+      await stopped;
       await Promise.all(batches.values());
     });
-    const others = await begin({
-      taskList: Object.fromEntries(tasks.filter((task) => !isPush(task))),
-      parsedCronItems: parseCrontab(CRONTAB),
-      concurrency: OTHER_CONCURRENCY,
-    });
-    // Both at once: each has the whole time to end what it is at.
-    let othersStopped: Promise<void> | undefined;
-    stack.defer(() => othersStopped);
     stack.defer(() => {
       stopping.abort();
-      othersStopped = others.stop();
+      stopped = Promise.all(runners.map((runner) => runner.stop()));
       // What FCM has not answered shortly before the deadline is written down as unknown.
       const patience = Math.max(0, config.shutdownSeconds * 1000 - RECORDING_TIME);
       setTimeout(() => drained.abort(), patience).unref();
     });
+    for (const pool of withTasks(POOLS, tasks)) runners.push(await begin(pool));
 
     missing = async () => {
       const fault = await health.missing();
@@ -175,6 +194,20 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await stack.disposeAsync();
     throw error;
   }
+}
+
+/** The pools with their tasks; what none names, and what runs by the clock, is the last one's. */
+function withTasks(pools: typeof POOLS, tasks: TaskList): RunnerOptions[] {
+  const named = new Set(pools.flatMap((pool) => pool.tasks));
+  return pools.map(({ tasks: own, concurrency }, n) => {
+    const isLast = n === pools.length - 1;
+    const taken = ([name]: [string, unknown]) => (isLast ? !named.has(name) : own.includes(name));
+    return {
+      taskList: Object.fromEntries(Object.entries(tasks).filter(taken)),
+      parsedCronItems: isLast ? parseCrontab(CRONTAB) : [],
+      concurrency,
+    };
+  });
 }
 
 /** Google, or an emulator: the one that is named, or in development the one of this machine. */

@@ -243,7 +243,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
   });
 });
 
-describe("on any PostgreSQL", { timeout: 60_000 }, () => {
+describe("on any PostgreSQL", { timeout: 180_000 }, () => {
   const name = `commands_${process.pid}`;
   let root: Awaited<ReturnType<typeof copyOfProject>>;
   let superuser: URL;

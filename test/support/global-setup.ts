@@ -18,7 +18,11 @@ export const TEST_PASSWORD = "test";
  * test file gets a clone of.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { superuserUrl, drop } = await createThrowawayDatabase(TEST_PASSWORD, { current: true });
+  const { superuserUrl, drop } = await createThrowawayDatabase(TEST_PASSWORD, {
+    current: true,
+    // It would look at some 200 databases in turn, which are gone before it helps.
+    settings: { autovacuum: "off" },
+  });
   const client = new pg.Client({ connectionString: superuserUrl });
   await client.connect();
   await client.query("alter database howdah rename to howdah_template");

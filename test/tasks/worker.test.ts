@@ -158,6 +158,32 @@ describe("delete_expired", () => {
   });
 });
 
+describe("notifications that wait", () => {
+  it("by the thousand hold back no mail and no other work of the worker", async () => {
+    const { owner } = used.database;
+    const { id } = await used.pushes.userWithDevices("good");
+    await owner.query(
+      "select count(app_private.notify(array[$1::int], 'e', 'm')) from generate_series(1, 3000)",
+      [id],
+    );
+    const left = async (task: string) =>
+      (await owner.query("select from graphile_worker.jobs where task_identifier = $1", [task]))
+        .rowCount;
+    await owner.query("select graphile_worker.add_job('delete_expired')");
+    await until(
+      () => left("delete_expired"),
+      (jobs) => jobs === 0,
+    );
+    expect(await left("fan_out_notification")).toBeGreaterThan(0);
+    // Nobody waits for these.
+    await owner.query("update app_public.notifications set status = 'canceled' where event = 'e'");
+    await owner.query(
+      `select graphile_worker.complete_jobs(array_agg(id)) from graphile_worker.jobs
+       where locked_at is null and task_identifier = 'fan_out_notification'`,
+    );
+  });
+});
+
 // Last: what hangs is waited for until the worker ends.
 describe("pushes that hang", () => {
   it("hold back no other work of the worker, such as the inbox and mails", async () => {
