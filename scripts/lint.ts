@@ -23,7 +23,7 @@ interface LintOptions {
 }
 
 export const LINT_USAGE =
-  "lint [--database-url URL | --migrations] [--schema NAME]… [--internal-schema NAME]… [--role NAME]… [--sharding-column NAME] [--strict] [--json]";
+  "lint [--database-url URL | --migrations] [--schema NAME]… [--internal-schema NAME]… [--role NAME]… [--sharding-column NAME] [--rule NAME]… [--strict] [--json]";
 
 /**
  * Judges a schema by the rules of src/rules and prints what they find.
@@ -52,11 +52,12 @@ function parseOptions(args: string[]): LintOptions {
         "internal-schema": { type: "string", multiple: true },
         role: { type: "string", multiple: true },
         "sharding-column": { type: "string" },
+        rule: { type: "string", multiple: true },
         json: { type: "boolean", default: false },
         strict: { type: "boolean", default: false },
       },
     });
-    const { migrations, json, strict, schema, role } = values;
+    const { migrations, json, strict, schema, role, rule } = values;
     if (migrations && values["database-url"] !== undefined) {
       throw new LintError("Give --database-url or --migrations, not both.");
     }
@@ -72,6 +73,7 @@ function parseOptions(args: string[]): LintOptions {
         ...(internal && { internalSchemas: internal }),
         ...(role && { roles: role }),
         ...(shardingColumn && { shardingColumn }),
+        ...(rule && { rules: rule }),
       },
     };
   } catch (error) {
@@ -136,6 +138,7 @@ async function urlOf(
 
 function fault(error: unknown, server: string): string {
   const { code, message, name } = error as { code?: string; message?: string; name?: string };
+  if (name === "UnknownRuleError") return message as string;
   if (name === "UnknownNameError") {
     return `${message} Name those of this database with --schema and --role.`;
   }

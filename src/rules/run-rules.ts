@@ -19,6 +19,8 @@ export interface Finding {
 }
 
 export interface RuleOptions {
+  /** Names of those that judge; all unless named. */
+  rules?: readonly string[];
   /** Schemas of the API. */
   schemas?: readonly string[];
   /** Schemas that are ours but not in the API. None where `schemas` is given without it. */
@@ -37,6 +39,11 @@ export interface Rule {
   sql: string;
 }
 
+/** A rule that was named does not exist: nothing was judged. */
+export class UnknownRuleError extends Error {
+  override name = "UnknownRuleError";
+}
+
 /** A schema or role that was named does not exist: nothing was judged. */
 export class UnknownNameError extends Error {
   override name = "UnknownNameError";
@@ -47,22 +54,29 @@ export const DEFAULTS = {
   internalSchemas: ["app_hidden", "app_private", "app_audiences"],
   roles: ["howdah_anonymous", "howdah_user", "howdah_operator"],
   shardingColumn: "user_id",
-} as const satisfies Required<RuleOptions>;
+} as const satisfies Required<Omit<RuleOptions, "rules">>;
 
 const FOLDER = import.meta.dirname;
-let statement: Promise<{ rules: readonly Rule[]; text: string }> | undefined;
+let allRules: Promise<readonly Rule[]> | undefined;
+/** By the names of its rules. */
+const statements = new Map<string, Promise<string>>();
 
 /**
  * What the rules find in a database, in one round trip that reads its catalogue only; errors first,
  * then by rule and object. What a comment allows with a reason is left out.
- * @throws UnknownNameError
+ * @throws UnknownNameError, UnknownRuleError
  */
 export async function runRules(
   client: Pick<pg.ClientBase, "query">,
   options: RuleOptions = {},
 ): Promise<Finding[]> {
-  statement ??= createStatement();
-  const { rules, text } = await statement;
+  allRules ??= readRules();
+  const rules = await allRules;
+  const judging = options.rules ? named(rules, options.rules) : rules;
+  const key = judging.map(({ name }) => name).join();
+  const statement = statements.get(key) ?? createStatement(judging);
+  statements.set(key, statement);
+  const text = await statement;
   const { schemas = DEFAULTS.schemas, roles = DEFAULTS.roles } = options;
   const internalSchemas =
     options.internalSchemas ?? (options.schemas ? [] : DEFAULTS.internalSchemas);
@@ -99,9 +113,16 @@ export async function readRules(): Promise<Rule[]> {
   );
 }
 
-/** All rules as one statement; rows with the rule '' are names that do not exist. */
-async function createStatement(): Promise<{ rules: readonly Rule[]; text: string }> {
-  const rules = await readRules();
+function named(rules: readonly Rule[], names: readonly string[]): readonly Rule[] {
+  const unknown = names.find((name) => !rules.some((rule) => rule.name === name));
+  if (unknown !== undefined) {
+    throw new UnknownRuleError(`There is no rule ${unknown}: docs/rules/README.md has them all.`);
+  }
+  return rules.filter(({ name }) => names.includes(name));
+}
+
+/** These rules as one statement; rows with the rule '' are names that do not exist. */
+async function createStatement(rules: readonly Rule[]): Promise<string> {
   const terms = await readFile(join(FOLDER, "terms/terms.sql"), "utf8");
   const frame = await readFile(join(FOLDER, "terms/frame.sql"), "utf8");
   const findings = rules.map(
@@ -109,6 +130,5 @@ async function createStatement(): Promise<{ rules: readonly Rule[]; text: string
       `select '${name}' as rule, f.object::text, f.detail, f.resolution,
          f.class_id, f.object_id, f.sub_id\nfrom (\n${sql}) f`,
   );
-  const text = `with\n${terms},\nfinding as (\n${findings.join("\nunion all\n")}\n)\n${frame}`;
-  return { rules, text };
+  return `with\n${terms},\nfinding as (\n${findings.join("\nunion all\n")}\n)\n${frame}`;
 }

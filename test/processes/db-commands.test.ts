@@ -45,7 +45,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
   const db = (...args: string[]) => command(project.root, args);
 
   it("db:commit tries it, writes the next numbered file, and leaves current.sql empty but for its header", async () => {
-    expect(await npm(project.root, ["db:commit", "--", "nothing"])).toMatchObject({
+    expect(await db("db:commit", "--", "nothing")).toMatchObject({
       code: 1,
       output: expect.stringContaining("current.sql is empty"),
     });
@@ -65,7 +65,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     expect(text.split("\n\n").slice(1).join("\n\n")).toBe(NOTES);
     expect(await readFile(current, "utf8")).toBe(blank);
     expect(await readFile(join(project.root, "schema.graphql"), "utf8")).toContain("type Note ");
-    const status = await npm(project.root, ["db:status"]);
+    const status = await db("db:status");
     expect(status.output).toMatch(
       new RegExp(
         `Committed +${count + 1}, the last is ${file}\nTo be run +nothing\ncurrent.sql +empty`,
@@ -76,7 +76,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     await client.connect();
     try {
       await client.query("alter schema app_audiences rename to gone");
-      expect((await npm(project.root, ["db:status"])).output).toMatch(
+      expect((await db("db:status")).output).toMatch(
         /^Missing +app_audiences, which Howdah itself uses: npm run db:reset/m,
       );
       await client.query("alter schema gone rename to app_audiences");
@@ -129,7 +129,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     const file = await committed(project.root);
     const path = join(project.root, "migrations/committed", file);
     const before = await readFile(path, "utf8");
-    const { code, output } = await npm(project.root, ["db:uncommit"]);
+    const { code, output } = await db("db:uncommit");
     expect(output).toContain(`${file} is migrations/current.sql again`);
     expect(code).toBe(0);
     expect(await readFile(current, "utf8")).toMatch(/^--! Message: no notes\n\n-- breaking: /);
@@ -219,7 +219,7 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
   });
 
   it("db:reset says what it drops, asks, and refuses in production", async () => {
-    const asked = await npm(project.root, ["db:reset"]);
+    const asked = await db("db:reset");
     expect(asked.output).toMatch(
       /^This drops the database howdah \(embedded, \.data\): .+, 0 users\.\n.+--yes/,
     );

@@ -40,6 +40,22 @@ describe("npm run howdah -- lint", () => {
       { level: "error", rule: "row_level_security_off", object: "shop.orders" },
       { level: "warning", rule: "missing_comment", page: "docs/rules/missing_comment.md" },
     ]);
+    const one = await lint(
+      "--schema",
+      "shop",
+      "--role",
+      "howdah_user",
+      "--rule",
+      "missing_comment",
+    );
+    expect(one).toMatchObject({ code: 0, output: expect.stringMatching(/0 errors, 1 warning\.$/) });
+    const unknown = await lint("--rule", "no_such_rule");
+    expect(unknown).toMatchObject({
+      code: 1,
+      output: expect.stringContaining(
+        "There is no rule no_such_rule: docs/rules/README.md has them all.",
+      ),
+    });
   });
 
   it.each([

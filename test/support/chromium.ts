@@ -23,6 +23,6 @@ export function openChromium(): Promise<Browser> {
     executablePath: chromiumPath as string,
     // Chromium refuses its sandbox to root, which a container often is.
     chromiumSandbox: process.getuid?.() !== 0,
-    args: ["--disable-dev-shm-usage", "--enable-precise-memory-info"],
+    args: ["--disable-dev-shm-usage", "--disable-gpu", "--enable-precise-memory-info"],
   });
 }

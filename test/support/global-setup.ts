@@ -20,8 +20,12 @@ export const TEST_PASSWORD = "test";
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { superuserUrl, drop } = await createThrowawayDatabase(TEST_PASSWORD, {
     current: true,
-    // It would look at some 200 databases in turn, which are gone before it helps.
-    settings: { autovacuum: "off" },
+    settings: {
+      // It would look at some 200 databases in turn, which are gone before it helps.
+      autovacuum: "off",
+      // Workers that read for others are no gain where all is in memory.
+      io_method: "sync",
+    },
   });
   const client = new pg.Client({ connectionString: superuserUrl });
   await client.connect();

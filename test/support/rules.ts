@@ -69,7 +69,7 @@ export async function findingsOf(
   client: pg.ClientBase,
   options?: RuleOptions,
 ): Promise<Finding[]> {
-  return (await runRules(client, options)).filter((finding) => finding.rule === rule);
+  return await runRules(client, { ...options, rules: [rule] });
 }
 
 export async function rolledBack(
