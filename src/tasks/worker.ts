@@ -58,7 +58,7 @@ const POOLS: readonly { tasks: readonly string[]; concurrency: number }[] = [
  * cores, and an API that shares these waits for them.
  */
 const PUSH_STATEMENTS = 2;
-const PUSH_TASKS = ["deliver_pushes", "fan_out_notification"];
+const PUSH_TASKS = POOLS.flatMap(({ tasks }) => tasks);
 /** A push that waits for its turn is no error: an audience may take a minute. Milliseconds. */
 const PUSH_ACQUIRE_TIMEOUT = 60_000;
 /** graphile-worker needs two connections more than jobs, for each pool; then there are the other tasks, and who looks after the queue. */
@@ -173,7 +173,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       const patience = Math.max(0, config.shutdownSeconds * 1000 - RECORDING_TIME);
       setTimeout(() => drained.abort(), patience).unref();
     });
-    for (const pool of withTasks(POOLS, tasks)) runners.push(await begin(pool));
+    for (const pool of withTasks(tasks)) runners.push(await begin(pool));
 
     missing = async () => {
       const fault = await health.missing();
@@ -197,11 +197,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 }
 
 /** The pools with their tasks; what none names, and what runs by the clock, is the last one's. */
-function withTasks(pools: typeof POOLS, tasks: TaskList): RunnerOptions[] {
-  const named = new Set(pools.flatMap((pool) => pool.tasks));
-  return pools.map(({ tasks: own, concurrency }, n) => {
-    const isLast = n === pools.length - 1;
-    const taken = ([name]: [string, unknown]) => (isLast ? !named.has(name) : own.includes(name));
+function withTasks(tasks: TaskList): RunnerOptions[] {
+  return POOLS.map(({ tasks: own, concurrency }, n) => {
+    const isLast = n === POOLS.length - 1;
+    const taken = ([name]: [string, unknown]) =>
+      isLast ? !PUSH_TASKS.includes(name) : own.includes(name);
     return {
       taskList: Object.fromEntries(Object.entries(tasks).filter(taken)),
       parsedCronItems: isLast ? parseCrontab(CRONTAB) : [],
