@@ -59,3 +59,8 @@ export function inRequest<T>(scope: RequestScope, run: () => T): T {
 export function currentRequest(): RequestScope | undefined {
   return storage.getStore();
 }
+
+/** Runs a statement as a part of the request's trace, where there is one. */
+export function traced<T>(text: string, run: () => Promise<T>): Promise<T> {
+  return currentRequest()?.trace?.statement(text, run) ?? run();
+}

@@ -1,7 +1,7 @@
 import jwt from "jsonwebtoken";
 import { LRUCache } from "lru-cache";
-import type { RequestSettings } from "../database/adaptor.ts";
 import type { DatabaseClock } from "../database/clock.ts";
+import type { RequestSettings } from "../database/request-settings.ts";
 import { ApiError } from "../errors.ts";
 import { currentRequest } from "../request-scope.ts";
 import type { JwtKeys } from "./keys.ts";

@@ -118,6 +118,11 @@ export async function serverLimits(
   }
 }
 
+/** Whether a pooler stands between this client and the server. */
+export function isPooled(client: pg.ClientBase): boolean {
+  return client instanceof UnnamedClient;
+}
+
 /** A client that prepares nothing by name: behind a pooler the next transaction may be on a connection without it. */
 class UnnamedClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: of all the ways to call it one is changed

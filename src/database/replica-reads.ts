@@ -2,8 +2,8 @@ import type { Pool } from "pg";
 import type { PgClientQuery, WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { ApiError } from "../errors.ts";
-import type { RequestSettings } from "./adaptor.ts";
 import type { Replica } from "./replica.ts";
+import type { RequestSettings } from "./request-settings.ts";
 
 /** The settings of requests that only read, and that may be shown what is a moment old. */
 const reading = new WeakSet<object>();

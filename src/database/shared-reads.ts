@@ -1,7 +1,7 @@
 import pLimit, { type LimitFunction } from "p-limit";
 import type { PgClientQuery, WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
-import type { RequestSettings } from "./adaptor.ts";
+import type { RequestSettings } from "./request-settings.ts";
 
 /** Of one user at once: whoever subscribes to the same change a hundred times waits, and nobody else. */
 const READS_PER_USER = 4;

@@ -1,7 +1,7 @@
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { Identity } from "../auth/access-tokens.ts";
-import type { RequestSettings } from "../database/adaptor.ts";
+import type { RequestSettings } from "../database/request-settings.ts";
 import { ApiError } from "../errors.ts";
 import { UNAVAILABLE_MESSAGE } from "./errors.ts";
 import { createEventQueue, type EventQueue } from "./event-queue.ts";

@@ -1,4 +1,4 @@
-import { type FieldArg, lambda, type Step } from "postgraphile/grafast";
+import { ConstantStep, constant, type FieldArg, lambda, type Step } from "postgraphile/grafast";
 import { ApiError } from "../errors.ts";
 
 export const DEFAULT_PAGE = 20;
@@ -27,7 +27,7 @@ export const PageSizePlugin: GraphileConfig.Plugin = {
         } else if (scope.argName === "offset") {
           arg.applyPlan = (_$parent: Step, $collection: Collection, value: FieldArg) => {
             $collection.setOffset(
-              lambda(value.getRaw(), (offset) => bounded("offset", offset, MAX_OFFSET)),
+              computed([value.getRaw()], ([offset]) => bounded("offset", offset, MAX_OFFSET)),
             );
           };
         }
@@ -42,10 +42,14 @@ export const PageSizePlugin: GraphileConfig.Plugin = {
           if (takes("last")) {
             const $first = args.getRaw("first");
             const $last = args.getRaw("last");
-            $collection.setFirst(lambda([$first, $last], ([first, last]) => firstOf(first, last)));
-            $collection.setLast(lambda($last, (last) => bounded("last", last)));
+            $collection.setFirst(
+              computed([$first, $last], ([first, last]) => firstOf(first, last)),
+            );
+            $collection.setLast(computed([$last], ([last]) => bounded("last", last)));
           } else if (takes("first")) {
-            $collection.setFirst(lambda(args.getRaw("first"), (first) => firstOf(first, null)));
+            $collection.setFirst(
+              computed([args.getRaw("first")], ([first]) => firstOf(first, null)),
+            );
           }
           return $collection;
         };
@@ -66,6 +70,19 @@ function isCollection(scope: {
   isPgFieldSimpleCollection?: boolean;
 }): boolean {
   return Boolean(scope.isPgFieldConnection || scope.isPgFieldSimpleCollection);
+}
+
+/** Computed once, with the plan, where the operation itself says what is asked for; what is refused is refused as it runs. */
+function computed($values: Step[], compute: (values: readonly unknown[]) => number | null): Step {
+  const known = $values.filter(($value) => $value instanceof ConstantStep);
+  if (known.length === $values.length) {
+    try {
+      return constant(compute(known.map(({ data }) => data)));
+    } catch {
+      // As below.
+    }
+  }
+  return lambda($values, compute);
 }
 
 function firstOf(first: unknown, last: unknown): number | null {

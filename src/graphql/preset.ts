@@ -85,12 +85,15 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
         longest: MAX_REQUEST_LENGTH,
       }),
     ],
-    pgServices: [createService(pool, createWithPgClient(pool, verified, replica))],
+    pgServices: [createService(pool)],
+    // It would wrap each statement, and keep a timer of five seconds for each, with all that the request holds.
+    disablePlugins: ["PgContextPlugin"],
     grafast: {
       timeouts,
       context: createRequestContext({
         ...options,
         liveTables: createLiveTables(options),
+        withPgClient: createWithPgClient(pool, verified, replica),
         verified,
       }),
     },

@@ -1,15 +1,16 @@
 import "postgraphile";
-import "postgraphile/adaptors/pg";
 import "postgraphile/grafserv/express/v4";
 import type { Request } from "express";
 import type { Pool } from "pg";
+import type { WithPgClient } from "postgraphile/@dataplan/pg";
+import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
 import { type ExecutionArgs, getOperationAST } from "postgraphile/graphql";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
 import type { Accounts, Client } from "../auth/accounts.ts";
 import type { Credentials } from "../auth/credentials.ts";
 import type { SignIn } from "../auth/sign-in.ts";
-import { markSubscription, verifySession } from "../database/adaptor.ts";
 import { markReading } from "../database/replica-reads.ts";
+import { markQuery, markSubscription, verifySession } from "../database/request-settings.ts";
 import { clientAddress } from "../http/client-address.ts";
 import { newRequestScope, type RequestScope } from "../request-scope.ts";
 import type { Tracing } from "../tracing.ts";
@@ -65,12 +66,13 @@ export function createRequestContext(options: {
   trustProxy: number;
   tracing: Tracing | undefined;
   pool: Pool;
+  withPgClient: WithPgClient<NodePostgresPgClient>;
   /** The settings of requests whose session is known to live. */
   verified: WeakSet<object>;
 }) {
   const { accessTokens, liveEvents, liveTables, rateLimitFactor, trustProxy, pool, verified } =
     options;
-  const { accounts, credentials, signIn } = options;
+  const { accounts, credentials, signIn, withPgClient } = options;
   return (
     request: Partial<Grafast.RequestContext>,
     { document, operationName, variableValues }: Partial<ExecutionArgs> = {},
@@ -106,7 +108,10 @@ export function createRequestContext(options: {
     if (scope.trace && operation?.operation !== "subscription") {
       pgSettings["request.traceparent"] = scope.trace.traceparent;
     }
-    if (operation?.operation === "query" && mayBeStale(request)) markReading(pgSettings);
+    if (operation?.operation === "query") {
+      markQuery(pgSettings);
+      if (mayBeStale(request)) markReading(pgSettings);
+    }
     const demand = createDemand();
     return {
       identity,
@@ -123,6 +128,7 @@ export function createRequestContext(options: {
       verifySession: verifyNow,
       ensureSession,
       pgSettings,
+      withPgClient,
     };
   };
 }

@@ -1,7 +1,7 @@
 import type { Request, Response } from "express";
 import type { Pool } from "pg";
 import type { Result } from "postgraphile/grafserv";
-import { type RequestSettings, verifySession } from "../database/adaptor.ts";
+import { type RequestSettings, verifySession } from "../database/request-settings.ts";
 import { ApiError, type ErrorCode } from "../errors.ts";
 import {
   answerTooLarge,

@@ -1,8 +1,7 @@
 import "postgraphile";
 import { PgSimplifyInflectionPreset } from "@graphile/simplify-inflection";
 import type { Pool } from "pg";
-import type { WithPgClient } from "postgraphile/@dataplan/pg";
-import { makePgService, type NodePostgresPgClient } from "postgraphile/adaptors/pg";
+import { makePgService } from "postgraphile/adaptors/pg";
 import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
 import { PostGraphileConnectionFilterPreset } from "postgraphile-plugin-connection-filter";
 import { AccountsPlugin } from "./accounts-plugin.ts";
@@ -67,18 +66,8 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
   },
 };
 
-/**
- * The database behind the schema; the pool's role decides what is in it.
- * @param withPgClient instead of PostGraphile's own way to a connection
- */
-export function createService(
-  pool: Pool,
-  withPgClient?: WithPgClient<NodePostgresPgClient>,
-): GraphileConfig.PgServiceConfiguration {
+/** The database behind the schema; the pool's role decides what is in it. */
+export function createService(pool: Pool): GraphileConfig.PgServiceConfiguration {
   // Live events are live-events.ts, not PostGraphile's.
-  const service = makePgService({ pool, schemas: ["app_public"], pubsub: false });
-  if (withPgClient) {
-    service.adaptor = { ...service.adaptor, createWithPgClient: () => withPgClient };
-  }
-  return service;
+  return makePgService({ pool, schemas: ["app_public"], pubsub: false });
 }

@@ -1,7 +1,7 @@
 import type { RequestHandler, Response } from "express";
 import type { Pool } from "pg";
 import type { AccessTokens } from "../auth/access-tokens.ts";
-import { verifySession } from "../database/adaptor.ts";
+import { verifySession } from "../database/request-settings.ts";
 import { ApiError } from "../errors.ts";
 import { UNAVAILABLE_MESSAGE } from "../graphql/errors.ts";
 import { currentRequest } from "../request-scope.ts";

@@ -1,4 +1,5 @@
-import type { RequestHandler } from "express";
+import type { Request, RequestHandler } from "express";
+import { LRUCache } from "lru-cache";
 import { ApiError } from "../errors.ts";
 import { GRAPHQL_RESPONSE, sendGraphQLError } from "./bearer.ts";
 
@@ -15,7 +16,7 @@ export const plainMediaTypes: RequestHandler = (request, response, next) => {
   // Who takes anything gets application/json, as GraphQL over HTTP has it: that is what old clients read.
   headers.accept =
     accept.trim() === "" || accept.trim() === "*/*" ? JSON_TYPE : accept.replace(UTF8, "");
-  const accepted = request.accepts(GRAPHQL_RESPONSE, JSON_TYPE);
+  const accepted = acceptedBy(request, headers.accept);
   if (!accepted) {
     headers.accept = JSON_TYPE;
     return refuse(
@@ -37,3 +38,15 @@ export const plainMediaTypes: RequestHandler = (request, response, next) => {
     sendGraphQLError(response, status, new ApiError("BAD_USER_INPUT", message));
   }
 };
+
+/** Clients are many, and what they accept is one of few headers. */
+const answers = new LRUCache<string, string>({ max: 100 });
+
+function acceptedBy(request: Request, accept: string): string | undefined {
+  let answer = answers.get(accept);
+  if (answer === undefined) {
+    answer = request.accepts(GRAPHQL_RESPONSE, JSON_TYPE) || "";
+    if (accept.length < 1000) answers.set(accept, answer);
+  }
+  return answer || undefined;
+}

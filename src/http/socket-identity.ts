@@ -1,7 +1,7 @@
 import type { Pool } from "pg";
 import type { WebSocket } from "ws";
 import type { AccessTokens, Identity } from "../auth/access-tokens.ts";
-import { verifySession } from "../database/adaptor.ts";
+import { verifySession } from "../database/request-settings.ts";
 import { ApiError } from "../errors.ts";
 import { UNAVAILABLE_MESSAGE } from "../graphql/errors.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";

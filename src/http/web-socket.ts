@@ -8,7 +8,7 @@ import { type GrafservBase, makeGraphQLWSConfig } from "postgraphile/grafserv";
 import { type ExecutionArgs, GraphQLError } from "postgraphile/graphql";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { AccessTokens } from "../auth/access-tokens.ts";
-import { verifySession } from "../database/adaptor.ts";
+import { verifySession } from "../database/request-settings.ts";
 import { ApiError } from "../errors.ts";
 import { onDemand } from "../graphql/demand.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";

@@ -1,5 +1,5 @@
 import pg from "pg";
-import { identification, type RequestSettings } from "../../src/database/adaptor.ts";
+import { identification, type RequestSettings } from "../../src/database/request-settings.ts";
 import type { TestDatabase } from "../support/database.ts";
 
 /** Who acts: nobody, a user by id, or an operator by id. */
