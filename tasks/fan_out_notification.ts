@@ -10,10 +10,15 @@ const LATER = 5;
 /** Seconds that a statement may take, a developer's audience above all. */
 const STATEMENT_PATIENCE = 60;
 
+/** SQLSTATE lock_not_available: fan_out_notification() waits for two seconds at most. */
+const LOCKED = "55P03";
+/** When one is tried again that is held up by a lock, seconds: it holds nobody else up. */
+const LOCKED_PATIENCE = 2;
+
 /** Writes the inbox rows and deliveries of who is due, chunk by chunk; SQL remembers where it is. */
 export default defineTask(
   z.object({ notificationId: z.int() }),
-  async ({ notificationId }, { pool, stopping }) => {
+  async ({ notificationId }, { pool, commonPool, stopping, logger }) => {
     /** One chunk, all or nothing; it is given up at once where the worker stops. */
     async function writeChunk(): Promise<boolean> {
       const client = await pool.connect();
@@ -26,7 +31,7 @@ export default defineTask(
         );
         cancel = () => {
           // Where the database is away, the statement ends by itself.
-          pool.query("select pg_cancel_backend($1)", [rows[0]?.pid]).catch(() => undefined);
+          commonPool.query("select pg_cancel_backend($1)", [rows[0]?.pid]).catch(() => undefined);
         };
         stopping.addEventListener("abort", cancel);
         const { rows: chunks } = await client.query<{ more: boolean }>(
@@ -45,14 +50,24 @@ export default defineTask(
       }
     }
 
+    let wait = 0;
     const end = performance.now() + TURN;
     try {
       let hasMore = true;
       while (hasMore && performance.now() < end && !stopping.aborted) hasMore = await writeChunk();
       if (!hasMore) return;
     } catch (error) {
-      if (!stopping.aborted) throw error;
+      if ((error as { code?: string }).code === LOCKED) {
+        logger.warn(
+          { notificationId },
+          "a fan-out waits for a lock that another transaction holds",
+        );
+        wait = LOCKED_PATIENCE;
+      } else if (!stopping.aborted) throw error;
     }
-    await pool.query("select app_private.schedule_fan_out($1, now(), $2)", [notificationId, LATER]);
+    await commonPool.query(
+      "select app_private.schedule_fan_out($1, now() + make_interval(secs => $2), $3)",
+      [notificationId, wait, LATER],
+    );
   },
 );

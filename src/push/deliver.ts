@@ -16,6 +16,8 @@ type Delivery = Address & { id: number; attempts: number };
 type DeliveryOutcome = Outcome & { id: number };
 
 interface Claimed {
+  /** PostgreSQL's clock: milliseconds since 1970. */
+  now: number;
   fence: number | null;
   notification: Notification;
   deliveries: Delivery[];
@@ -66,15 +68,9 @@ export async function deliverBatch(batchId: number, context: Context): Promise<v
 
 async function deliverAll(batchId: number, context: Context, letGo: () => void): Promise<void> {
   const { pool, logger, workerId, countPushes } = context;
-  const { rows } = await pool.query<Claimed>(
-    `select c.fence, c.notification, c.deliveries, b.device_type as platform,
-       cardinality(b.delivery_ids) as size
-     from app_private.delivery_batches b,
-       app_private.claim_batch($1, $2, false) c where b.id = $1`,
-    [batchId, workerId],
-  );
-  const [claimed] = rows;
+  const claimed = await claim(batchId, context);
   if (!claimed) return;
+  const asOf = performance.now();
   const { platform, size, fence, notification } = claimed;
   const withheld = size - (claimed.deliveries?.length ?? 0);
   if (withheld > 0) countPushes(platform, "withheld", withheld);
@@ -111,8 +107,41 @@ async function deliverAll(batchId: number, context: Context, letGo: () => void):
     return group.filter(({ id }) => marked.has(id));
   }
 
-  await send(claimed, context, { write, mark, letGo });
+  const clock = () => claimed.now + performance.now() - asOf;
+  await send(claimed, context, { write, mark, letGo, clock });
   logger.info(about, "pushes sent");
+}
+
+/** SQLSTATE lock_not_available: claim_batch() waits for two seconds at most. */
+const LOCKED = "55P03";
+/** When a batch is tried again that is held up by a lock, seconds. */
+const LOCKED_PATIENCE = 2;
+
+/** What is held up by another's open transaction holds nobody else up: it gives its turn away. */
+async function claim(
+  batchId: number,
+  { pool, workerId, logger }: Pick<TaskContext, "pool" | "workerId" | "logger">,
+): Promise<Claimed | undefined> {
+  try {
+    const { rows } = await pool.query<Claimed>(
+      `select extract(epoch from clock_timestamp())::float8 * 1000 as now,
+         c.fence, c.notification, c.deliveries, b.device_type as platform,
+         cardinality(b.delivery_ids) as size
+       from app_private.delivery_batches b,
+         app_private.claim_batch($1, $2, false) c where b.id = $1`,
+      [batchId, workerId],
+    );
+    return rows[0];
+  } catch (error) {
+    if ((error as { code?: string }).code !== LOCKED) throw error;
+    logger.warn({ batchId }, "pushes wait for a lock that another transaction holds");
+    await pool.query(
+      `select app_private.postpone_batch(b.id, now() + make_interval(secs => $2))
+       from app_private.delivery_batches b where b.id = $1 for update skip locked`,
+      [batchId, LOCKED_PATIENCE],
+    );
+    return undefined;
+  }
 }
 
 const ALERTS: Readonly<Record<string, string>> = {
@@ -127,14 +156,16 @@ interface Ledger {
   mark(group: Delivery[]): Promise<Delivery[]>;
   /** Only slow answers are waited for. */
   letGo(): void;
+  /** PostgreSQL's, by which a notification expires: milliseconds since 1970. */
+  clock(): number;
 }
 
 async function send(
   { notification, deliveries }: Claimed,
   { messaging, lanes, isFresh, stopping, drained, logger }: Context,
-  { write, mark, letGo }: Ledger,
+  { write, mark, letGo, clock }: Ledger,
 ): Promise<void> {
-  const now = new Date();
+  const expiresAt = Date.parse(notification.expires_at);
   const inFlight = new Map<Delivery, Sending>();
   const unsent = new Set(deliveries);
   let answered: DeliveryOutcome[] = [];
@@ -151,8 +182,13 @@ async function send(
   async function deliver(delivery: Delivery): Promise<void> {
     // It was suspended, or the database is away: others may have the rest. What FCM has is still waited for.
     if (!isFresh()) return halt.abort();
+    // It goes back, and is found to have expired.
+    const now = clock();
+    if (now >= expiresAt) return;
     unsent.delete(delivery);
-    const sending = sendMessage(messaging, () => buildMessage(notification, delivery, now));
+    const sending = sendMessage(messaging, () =>
+      buildMessage(notification, delivery, new Date(now)),
+    );
     inFlight.set(delivery, sending);
     const answer = await sending.answer;
     // What was given up has been written down as unknown.

@@ -49,7 +49,7 @@ function judge(answered: Answered, attempts: number): Outcome {
   if (answered.success && MESSAGE_NAME.test(String(answered.messageId))) {
     return { status: "accepted", message_id: storable(answered.messageId) };
   }
-  const { status, headers, code, isSaid, aboutAddress, aboutDevice } = answered.success
+  const { status, headers, code, isSaid, isUnsent, aboutAddress, aboutDevice } = answered.success
     ? UNREADABLE
     : answerOf(answered.error);
   if (!answered.success && answered.isUnsent) return { status: "failed", error_code: code };
@@ -86,7 +86,7 @@ function judge(answered: Answered, attempts: number): Outcome {
       // What the SDK finds out before it asks is about us.
       if (code.startsWith("messaging/")) return retry(MINUTE, "project");
       // Nobody was there to take it; else nobody knows what became of it.
-      if (NOBODY_THERE.has(causeOf(answered))) return retry(1, "outage");
+      if (isUnsent || NOBODY_THERE.has(causeOf(answered))) return retry(1, "outage");
       return { ...retry(1), status: "unknown" };
     // The same where something between FCM and us says so, or Google in other words.
     case 401:
@@ -120,6 +120,9 @@ function causeOf(answered: Answered): string {
   return error?.cause?.code ?? "";
 }
 
+/** How the SDK says that nobody answered where it asked for an access token; a refusal has Google's words. */
+const NOBODY_ANSWERED = /Error while making request|Error code: E[A-Z_]+\b/;
+
 /** FCM's name of a message. */
 const MESSAGE_NAME = /^projects\/[^/]+\/messages\/./;
 
@@ -141,7 +144,8 @@ function messageOf(error: unknown): string | undefined {
     )
     .flatMap(({ field }) => (typeof field === "string" && !said.includes(field) ? [field] : []));
   const text = fields.length > 0 ? `${said} (${fields.join(", ")})` : said;
-  return storable(text.replaceAll(OPAQUE, "[removed]").replaceAll(/\s+/g, " ").trim());
+  const clean = text.replace(/\.? Error code: undefined$/, "").replaceAll(OPAQUE, "[removed]");
+  return storable(clean.replaceAll(/\s+/g, " ").trim());
 }
 
 /** Tokens, keys and addresses of people, as far as they can be told from words, paths and names of fields. */
@@ -164,6 +168,8 @@ interface Answer {
   code: string;
   /** It was FCM that said so, or Google's gateway. */
   isSaid: boolean;
+  /** There was no access token to be had, so nothing of it has left. */
+  isUnsent: boolean;
   /** It says that the address is no good, and not the message. */
   aboutAddress: boolean;
   /** It is the quota of one device, as google.rpc.QuotaFailure says. */
@@ -176,6 +182,7 @@ const UNREADABLE: Answer = {
   headers: {},
   code: "HTTP_200",
   isSaid: false,
+  isUnsent: false,
   aboutAddress: false,
   aboutDevice: false,
 };
@@ -212,6 +219,8 @@ function answerOf(error: unknown): Answer {
   const details = Array.isArray(found) ? found.filter((one) => typeof one === "object" && one) : [];
   const field = details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field;
   const status = httpResponse?.status ?? 0;
+  const isUnheard =
+    code === "app/invalid-credential" && NOBODY_ANSWERED.test(messageOf(error) ?? "");
   const said =
     details.find((detail) => String(detail["@type"]).endsWith("fcm.v1.FcmError"))?.errorCode ??
     body?.error?.status;
@@ -219,7 +228,10 @@ function answerOf(error: unknown): Answer {
   return {
     status,
     headers: httpResponse?.headers ?? {},
-    code: storable(isSaid ? said : status > 0 ? `HTTP_${status}` : code),
+    code: storable(
+      isSaid ? said : status > 0 ? `HTTP_${status}` : isUnheard ? "app/network-error" : code,
+    ),
+    isUnsent: isUnheard,
     isSaid,
     aboutAddress:
       field === "message.token" ||

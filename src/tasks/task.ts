@@ -10,8 +10,10 @@ import type { Lanes } from "../push/lanes.ts";
 
 /** What a task may use besides its payload. */
 export interface TaskContext {
-  /** The owner's: for tasks of pushes one of few connections. */
+  /** The owner's; tasks of pushes have few connections of their own. */
   pool: Pool;
+  /** For what must not wait for those few. */
+  commonPool: Pool;
   messaging: Messaging;
   /** In which the messages of all batches go out. */
   lanes: Lanes;

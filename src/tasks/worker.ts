@@ -6,6 +6,7 @@ import {
   type RunnerOptions,
   type TaskList,
 } from "graphile-worker";
+import type { Pool } from "pg";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { credentialsKeys } from "../auth/keys.ts";
@@ -53,18 +54,19 @@ const POOLS: readonly { tasks: readonly string[]; concurrency: number }[] = [
   { tasks: ["fan_out_notification"], concurrency: 2 },
   { tasks: [], concurrency: 2 },
 ];
+/** Tasks of pushes, which have connections of their own. */
+const PUSH_POOLS = POOLS.filter(({ tasks }) => tasks.length > 0);
 /**
- * Statements of pushes at once, which are most of what a worker asks of the database: more do no more of them on two
- * cores, and an API that shares these waits for them.
+ * Connections of each of these, and so statements of its at once: more do no more of them on two cores, and an API
+ * that shares these waits for them.
  */
 const PUSH_STATEMENTS = 2;
-const PUSH_TASKS = POOLS.flatMap(({ tasks }) => tasks);
 /** A push that waits for its turn is no error: an audience may take a minute. Milliseconds. */
 const PUSH_ACQUIRE_TIMEOUT = 60_000;
 /** graphile-worker needs two connections more than jobs, for each pool; then there are the other tasks, and who looks after the queue. */
 const OWN_POOL_SIZE = POOLS.reduce((sum, { concurrency }) => sum + concurrency + 2, 4);
 /** Connections of a worker, its health check and its LISTEN not among them. */
-export const POOL_SIZE = OWN_POOL_SIZE + PUSH_STATEMENTS;
+export const POOL_SIZE = OWN_POOL_SIZE + PUSH_STATEMENTS * PUSH_POOLS.length;
 /** Nobody waits for an answer: a machine that is busy for seconds is no error. Milliseconds. */
 const ACQUIRE_TIMEOUT = 10_000;
 
@@ -95,13 +97,17 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       acquireTimeout: ACQUIRE_TIMEOUT,
     });
     stack.defer(() => pool.end());
-    const pushPool = createPool({
-      ...shared,
-      max: PUSH_STATEMENTS,
-      applicationName: "howdah worker pushes",
-      acquireTimeout: PUSH_ACQUIRE_TIMEOUT,
-    });
-    stack.defer(() => pushPool.end());
+    const pushPools = new Map<string, Pool>();
+    for (const { tasks } of PUSH_POOLS) {
+      const own = createPool({
+        ...shared,
+        max: PUSH_STATEMENTS,
+        applicationName: "howdah worker pushes",
+        acquireTimeout: PUSH_ACQUIRE_TIMEOUT,
+      });
+      stack.defer(() => own.end());
+      for (const task of tasks) pushPools.set(task, own);
+    }
     const waits = watchPool(registry, pool, OWN_POOL_SIZE);
     pool.onWait = (seconds) => waits.observe(seconds);
     watchQueue(registry, pool);
@@ -126,6 +132,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     stack.defer(() => heartbeat.stop());
     const context: TaskContext = {
       pool,
+      commonPool: pool,
       messaging,
       lanes: createLanes(),
       sendMail: createSendMail({ ...config, from: config.mailFrom }),
@@ -140,8 +147,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       stopping: stopping.signal,
       drained: drained.signal,
     };
-    const ofPushes = { ...context, pool: pushPool };
-    const tasks = await loadTasks((name) => (PUSH_TASKS.includes(name) ? ofPushes : context));
+    const tasks = await loadTasks((name) => ({ ...context, pool: pushPools.get(name) ?? pool }));
     const common = {
       pgPool: pool,
       events,
@@ -201,7 +207,7 @@ function withTasks(tasks: TaskList): RunnerOptions[] {
   return POOLS.map(({ tasks: own, concurrency }, n) => {
     const isLast = n === POOLS.length - 1;
     const taken = ([name]: [string, unknown]) =>
-      isLast ? !PUSH_TASKS.includes(name) : own.includes(name);
+      isLast ? !PUSH_POOLS.some(({ tasks }) => tasks.includes(name)) : own.includes(name);
     return {
       taskList: Object.fromEntries(Object.entries(tasks).filter(taken)),
       parsedCronItems: isLast ? parseCrontab(CRONTAB) : [],
