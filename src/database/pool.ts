@@ -15,6 +15,8 @@ export interface PoolOptions {
   pooled?: boolean;
   /** How long to wait for a connection, milliseconds; a request is UNAVAILABLE then. 2,000 unless told. */
   acquireTimeout?: number;
+  /** What pools share besides: a turn is taken before a connection, and ended with its use. */
+  takeTurn?: () => Promise<() => void>;
 }
 
 type Connected = (
@@ -27,10 +29,12 @@ type Connected = (
 export class ObservedPool extends pg.Pool {
   /** Set by whoever wants to know, in seconds. */
   onWait: ((seconds: number) => void) | undefined;
+  takeTurn: PoolOptions["takeTurn"];
 
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: Connected): void;
   override connect(callback?: Connected): Promise<pg.PoolClient> | undefined {
+    if (this.takeTurn) return this.#connectInTurn(this.takeTurn, callback);
     if (this.idleCount > 0) return this.#connect(callback);
     const began = performance.now();
     const request = currentRequest();
@@ -44,6 +48,32 @@ export class ObservedPool extends pg.Pool {
       waited();
       callback(error, client, release);
     });
+    return undefined;
+  }
+
+  #connectInTurn(
+    takeTurn: () => Promise<() => void>,
+    callback?: Connected,
+  ): Promise<pg.PoolClient> | undefined {
+    const connecting = takeTurn().then(async (endTurn) => {
+      try {
+        const client = await super.connect();
+        const { release } = client;
+        client.release = (error) => {
+          endTurn();
+          release(error);
+        };
+        return client;
+      } catch (error) {
+        endTurn();
+        throw error;
+      }
+    });
+    if (!callback) return connecting;
+    connecting.then(
+      (client) => callback(undefined, client, client.release),
+      (error) => callback(error, undefined, () => {}),
+    );
     return undefined;
   }
 
@@ -68,6 +98,7 @@ export function createPool(options: PoolOptions): ObservedPool {
     ...(options.pooled ? { Client: UnnamedClient } : {}),
   };
   const pool = new ObservedPool(config);
+  pool.takeTurn = options.takeTurn;
   pool.on("error", (error) => {
     // An ending pool lets go of its connections before they are closed: no loss.
     if (!pool.ending) logger.warn({ error: error.message }, "idle connection lost");

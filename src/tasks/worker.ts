@@ -29,6 +29,7 @@ import { loadTasks } from "./load-tasks.ts";
 import { watchOwnJobs } from "./own-jobs.ts";
 import { type LastingRunner, startRunner } from "./runner.ts";
 import type { TaskContext } from "./task.ts";
+import { createTurns } from "./turns.ts";
 
 export interface Worker {
   opsUrl: string;
@@ -56,17 +57,21 @@ const POOLS: readonly { tasks: readonly string[]; concurrency: number }[] = [
 ];
 /** Tasks of pushes, which have connections of their own. */
 const PUSH_POOLS = POOLS.filter(({ tasks }) => tasks.length > 0);
+/** Connections of each of these. */
+const PUSH_CONNECTIONS = 2;
 /**
- * Connections of each of these, and so statements of its at once: more do no more of them on two cores, and an API
- * that shares these waits for them.
+ * Statements of pushes at once, which are most of what a worker asks of the database: more do no more of them on two
+ * cores, and an API that shares these waits for them. What takes longer, because it waits for somebody's lock or is a
+ * developer's audience, counts no more after so many milliseconds.
  */
 const PUSH_STATEMENTS = 2;
+const STATEMENT_PATIENCE = 250;
 /** A push that waits for its turn is no error: an audience may take a minute. Milliseconds. */
 const PUSH_ACQUIRE_TIMEOUT = 60_000;
 /** graphile-worker needs two connections more than jobs, for each pool; then there are the other tasks, and who looks after the queue. */
 const OWN_POOL_SIZE = POOLS.reduce((sum, { concurrency }) => sum + concurrency + 2, 4);
 /** Connections of a worker, its health check and its LISTEN not among them. */
-export const POOL_SIZE = OWN_POOL_SIZE + PUSH_STATEMENTS * PUSH_POOLS.length;
+export const POOL_SIZE = OWN_POOL_SIZE + PUSH_CONNECTIONS * PUSH_POOLS.length;
 /** Nobody waits for an answer: a machine that is busy for seconds is no error. Milliseconds. */
 const ACQUIRE_TIMEOUT = 10_000;
 
@@ -98,10 +103,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     });
     stack.defer(() => pool.end());
     const pushPools = new Map<string, Pool>();
+    const takeTurn = createTurns(PUSH_STATEMENTS, STATEMENT_PATIENCE);
     for (const { tasks } of PUSH_POOLS) {
       const own = createPool({
         ...shared,
-        max: PUSH_STATEMENTS,
+        max: PUSH_CONNECTIONS,
+        takeTurn,
         applicationName: "howdah worker pushes",
         acquireTimeout: PUSH_ACQUIRE_TIMEOUT,
       });
