@@ -143,9 +143,9 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
   };
 }
 
-/** Node.js's flags for an entry point, as its npm script has them. */
+/** Node.js's flags: of an entry point those of its npm script, of what it is compared with none that tunes it. */
 function flagsOf(file: string): string[] {
-  const script = Object.values(npmScripts).find((text) => text.endsWith(file)) ?? npmScripts.api;
+  const script = Object.values(npmScripts).find((text) => text.endsWith(file)) ?? npmScripts.bench;
   return script.match(/--\S+/g) ?? [];
 }
 
