@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Logger } from "pino";
 import type { DatabaseClock } from "../database/clock.ts";
@@ -12,6 +13,8 @@ const LAST_RETRY = 10_000;
 /** Between two NOTIFYs to itself, and how long one may take to arrive; milliseconds. */
 const PROBE_INTERVAL = 10_000;
 const PROBE_PATIENCE = 5000;
+const NOT_ARRIVED =
+  "A NOTIFY did not arrive where this process LISTENs: LISTEN_DATABASE_URL (where it is not set, AUTHENTICATOR_DATABASE_URL) must lead to PostgreSQL itself, not through a pooler.";
 /** Topic of these; each process has a key of its own. */
 const PROBE = "listen_probe";
 
@@ -41,14 +44,17 @@ export interface LiveEvents {
 
 /**
  * Connects, and keeps reconnecting with back-off until closed. Resolves once LISTEN stands.
+ * @param options.pool by which it sends itself NOTIFYs, to see that they arrive
  * @param options.clock set again with each probe
+ * @throws where it does not stand: the database cannot be reached, or only through a pooler
  */
 export async function openLiveEvents(options: {
   connectionString: string;
+  pool: pg.Pool;
   clock: DatabaseClock;
   logger: Logger;
 }): Promise<LiveEvents> {
-  const { connectionString, clock, logger } = options;
+  const { connectionString, pool, clock, logger } = options;
   const subscribers = new Map<string | number, Set<EventQueue<object>>>();
   let standing = Promise.withResolvers<void>();
   let client: pg.Client | undefined;
@@ -67,9 +73,16 @@ export async function openLiveEvents(options: {
       keepAlive: true,
       connectionTimeoutMillis: 5000,
     });
+    const broken = Promise.withResolvers<never>();
+    // Nobody may be waiting for it.
+    broken.promise.catch(() => {});
+    const fail = (error: Error) => {
+      broken.reject(error);
+      lost(candidate, error);
+    };
     // Before the connection stands, connect() rejects; the event says nothing new.
-    candidate.on("error", (error) => lost(candidate, error));
-    candidate.on("end", () => lost(candidate, new Error("The connection was closed.")));
+    candidate.on("error", fail);
+    candidate.on("end", () => fail(new Error("The connection was closed.")));
     candidate.on("notification", ({ payload }) => {
       const event = parseEvent(payload);
       if (event?.topic === PROBE) {
@@ -77,44 +90,69 @@ export async function openLiveEvents(options: {
       } else if (event) route(event);
       else logger.warn(`a NOTIFY on ${CHANNEL} was none of app_hidden.publish()`);
     });
-    await candidate.connect();
-    await candidate.query(`listen ${CHANNEL}`);
+    try {
+      await candidate.connect();
+      await candidate.query(`listen ${CHANNEL}`);
+      await Promise.race([arrival(await sendProbe()), broken.promise]);
+    } catch (error) {
+      candidate.end().catch(() => {
+        // It is broken already.
+      });
+      throw error;
+    }
     client = candidate;
     standing.resolve();
-    probeFrom(candidate);
+    probe = setTimeout(probeAgain, PROBE_INTERVAL, candidate);
   }
 
-  /** A connection may be dead without a word, and a pooler in between lets no NOTIFY through. */
-  function probeFrom(candidate: pg.Client): void {
-    let hasArrived = false;
-    onProbe = () => {
-      hasArrived = true;
-      lag = (performance.now() - began) / 1000;
-    };
-    const began = performance.now();
-    const setClock = clock.asking();
-    candidate
-      .query<{ usage: number; now: number }>(
+  /**
+   * Sends a NOTIFY to this process, by another connection: on its own a pooler in between would let it through.
+   */
+  async function sendProbe(): Promise<{ arrived: Promise<void> }> {
+    const notifier = await pool.connect();
+    try {
+      const arrived = Promise.withResolvers<void>();
+      const began = performance.now();
+      onProbe = () => {
+        lag = (performance.now() - began) / 1000;
+        arrived.resolve();
+      };
+      const setClock = clock.asking();
+      const { rows } = await notifier.query<{ usage: number; now: number }>(
         `select pg_notify($1, $2), pg_notification_queue_usage() as usage,
            extract(epoch from clock_timestamp())::float8 * 1000 as now`,
         [CHANNEL, JSON.stringify({ topic: PROBE, keys: [probeKey], payload: {} })],
-      )
-      .then(
-        ({ rows }) => {
-          queueUsage = rows[0]?.usage;
-          if (rows[0]) setClock(rows[0].now);
-        },
-        // Whoever has lost the connection says so.
-        () => undefined,
       );
-    const look = (isLast: boolean) => {
-      if (hasArrived)
-        probe = setTimeout(() => probeFrom(candidate), PROBE_INTERVAL - PROBE_PATIENCE);
-      else if (isLast) lost(candidate, new Error("A NOTIFY to itself did not arrive."));
-      // Where this process stood still itself, what has arrived is read now.
-      else probe = setTimeout(look, 100, true);
-    };
-    probe = setTimeout(look, PROBE_PATIENCE, false);
+      queueUsage = rows[0]?.usage;
+      if (rows[0]) setClock(rows[0].now);
+      return { arrived: arrived.promise };
+    } finally {
+      notifier.release();
+    }
+  }
+
+  /** @throws where it does not come */
+  async function arrival({ arrived }: { arrived: Promise<void> }): Promise<void> {
+    let isThere = false;
+    const noted = arrived.then(() => {
+      isThere = true;
+    });
+    await Promise.race([noted, delay(PROBE_PATIENCE, undefined, { ref: false })]);
+    // Where this process stood still itself, what has arrived is read now.
+    if (!isThere) await Promise.race([noted, delay(100, undefined, { ref: false })]);
+    if (!isThere) throw new Error(NOT_ARRIVED);
+  }
+
+  /** A connection may be dead without a word. */
+  async function probeAgain(candidate: pg.Client): Promise<void> {
+    // Where no NOTIFY could be sent, nothing is known; whoever has lost a connection says so.
+    const sent = await sendProbe().catch(() => undefined);
+    try {
+      if (sent) await arrival(sent);
+    } catch (error) {
+      lost(candidate, error as Error);
+    }
+    if (candidate === client) probe = setTimeout(probeAgain, PROBE_INTERVAL, candidate);
   }
 
   function lost(candidate: pg.Client, error: Error): void {

@@ -104,7 +104,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     });
     stack.defer(() => health.close());
     const clock = createDatabaseClock(options.elapsed);
-    const liveEvents = await openLiveEvents({ connectionString: listenUrl, clock, logger });
+    const liveEvents = await openLiveEvents({ connectionString: listenUrl, pool, clock, logger });
     stack.defer(() => liveEvents.close());
 
     const keys = await loadJwtKeys(config);

@@ -79,4 +79,14 @@ describe("behind PgBouncer in transaction mode", () => {
     );
     expect(rows.map(({ title }) => title)).toEqual(["Ann's", "Kept"]);
   });
+
+  it("LISTEN is refused at the start, which would stand and hear nothing", async () => {
+    const starting = startTestApi({
+      database,
+      authenticatorUrl: pooler.url,
+      listenUrl: pooler.url,
+      poolSize: 2,
+    });
+    await expect(starting).rejects.toThrow(/LISTEN_DATABASE_URL .* not through a pooler/);
+  }, 30_000);
 });

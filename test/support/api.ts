@@ -61,6 +61,7 @@ export async function startTestApi(
     database?: TestDatabase;
     /** By way of a pooler. */
     authenticatorUrl?: string;
+    listenUrl?: string;
   } = {},
 ): Promise<TestApi> {
   const database = options.database ?? (await createTestDatabase());
@@ -77,7 +78,7 @@ export async function startTestApi(
     config,
     connections: {
       authenticatorUrl: options.authenticatorUrl ?? database.authenticatorUrl,
-      listenUrl: database.authenticatorUrl,
+      listenUrl: options.listenUrl ?? database.authenticatorUrl,
     },
     logger: options.logger ?? searchedLogger,
     // Stands still with freezeTime().
