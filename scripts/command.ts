@@ -74,6 +74,13 @@ export async function userOf(database: pg.Client, text: unknown): Promise<number
   return id;
 }
 
+/** The same where an id may be that of a user who is gone, or is judged by what it is for. */
+export async function userIdOf(database: pg.Client, text: unknown): Promise<number> {
+  return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text)
+    ? Number(text)
+    : userOf(database, text);
+}
+
 /** A time for people: UTC, to the second. */
 export function at(time: Date | string): string {
   const text = new Date(time).toISOString();

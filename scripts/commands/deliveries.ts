@@ -1,8 +1,8 @@
 import type pg from "pg";
-import { at, type Command, CommandError, idOf } from "../command.ts";
+import { at, type Command, CommandError, idOf, userIdOf } from "../command.ts";
 
 export const deliveries: Command = {
-  usage: "--notification ID [--user ID]",
+  usage: "--notification ID [--user USER]",
   args: 1,
   summary:
     "says why a notification did not reach a user; or shows what became of it on each device",
@@ -11,12 +11,15 @@ export const deliveries: Command = {
   examples: ["deliveries --notification 7 --user 42", "deliveries 7 --json"],
   options: {
     notification: { value: "ID", help: "which notification" },
-    user: { value: "ID", help: "for whom: answers in one sentence" },
+    user: {
+      value: "USER",
+      help: "for whom, by id, e-mail address or phone number: answers in one sentence",
+    },
   },
   async run({ database, args: [id], options }) {
     const notification = idOf(options.notification ?? id, "notification");
     if (options.user !== undefined) {
-      const user = idOf(options.user, "user");
+      const user = await userIdOf(database, options.user);
       const { rows } = await database.query<{ answer: { sentence: string } }>(
         "select to_jsonb(w) as answer from app_private.why_not_delivered($1, $2) w",
         [notification, user],

@@ -7,7 +7,8 @@ const BATCH = 500;
 export const jobs: Command = {
   usage: "[--failed]",
   args: 0,
-  summary: "shows what waits in the queue, by task; or each job that was given up",
+  summary:
+    "shows what waits in the queue, by task, with its last error; or each job that was given up",
   details:
     "A job that fails is tried again by itself, later each time; one that has had all its attempts is given up,\n" +
     "and stays until `retry` or a migration of yours deals with it.",
@@ -26,18 +27,19 @@ export const jobs: Command = {
       };
     }
     const known = new Set(await taskNames());
-    const { rows } = await database.query<{ task: string }>(
+    const { rows } = await database.query<{ task: string; error: string | null }>(
       `select task_identifier as task, count(*)::int as jobs, min(run_at) as first_run_at,
          (count(*) filter (where locked_at is not null))::int as running,
          (count(*) filter (where attempts > 0 and attempts < max_attempts))::int as retrying,
-         (count(*) filter (where attempts >= max_attempts and locked_at is null))::int as given_up
+         (count(*) filter (where attempts >= max_attempts and locked_at is null))::int as given_up,
+         (array_agg(last_error order by updated_at desc) filter (where last_error is not null))[1] as error
        from graphile_worker.jobs group by 1 order by 1`,
     );
     const unknown = rows.filter(({ task }) => !known.has(task));
     return {
       json: rows.map((row) => ({ ...row, is_known: known.has(row.task) })),
       text: [
-        rows.length === 0 ? "The queue is empty." : rows,
+        rows.length === 0 ? "The queue is empty." : rows.map(shortened),
         ...unknown.map(
           ({ task }) =>
             `No worker has the task ${task}: there is no tasks/${task}.ts, and its jobs wait.`,

@@ -1,9 +1,10 @@
-import { type Command, idOf, UsageError } from "../command.ts";
+import type pg from "pg";
+import { type Command, idOf, UsageError, userIdOf } from "../command.ts";
 
 type Options = Parameters<Command["run"]>[0]["options"];
 
 export const notify: Command = {
-  usage: "--user ID --event NAME --message TEXT [--title TEXT] [--dry-run]",
+  usage: "--user USER --event NAME --message TEXT [--title TEXT] [--dry-run]",
   args: 0,
   summary: "sends a push, as sendNotification of the API does",
   details: "Nothing is sent for a mistake. What became of it: deliveries --notification ID.",
@@ -12,7 +13,11 @@ export const notify: Command = {
     'notify --user 42 --event order.shipped --message "On its way" --data order=7 --expires-at 2027-01-01T00:00:00Z',
   ],
   options: {
-    user: { value: "ID", help: "whom; may be given several times", isRepeated: true },
+    user: {
+      value: "USER",
+      help: "whom, by id, e-mail address or phone number; may be given several times",
+      isRepeated: true,
+    },
     audience: { value: "NAME", help: "instead: a view or function of app_audiences" },
     event: { value: "NAME", help: "what happened, such as order.shipped" },
     message: { value: "TEXT", help: "what is shown" },
@@ -31,6 +36,7 @@ export const notify: Command = {
   },
   async run({ database, options, progress }) {
     const values = argumentsOf(options);
+    values[0] = await usersOf(database, options.user);
     const isDry = options["dry-run"] === true;
     progress(isDry ? "counting" : "queueing");
     const { rows } = await database.query<{
@@ -71,12 +77,18 @@ export const cancel: Command = {
   },
 };
 
-/** In the order of the statement. */
+async function usersOf(database: pg.Client, users: unknown): Promise<number[] | null> {
+  if (users === undefined) return null;
+  const ids: number[] = [];
+  for (const user of users as string[]) ids.push(await userIdOf(database, user));
+  return ids;
+}
+
+/** In the order of the statement; the users are looked up besides. */
 function argumentsOf(options: Options): unknown[] {
   const { user, audience, event, message, title, priority, delivery, silent, badge } = options;
-  const users = (user as string[] | undefined)?.map((id) => idOf(id, "user"));
-  if ((users === undefined) === (audience === undefined)) {
-    throw new UsageError("Whom? --user ID, or --audience NAME.");
+  if ((user === undefined) === (audience === undefined)) {
+    throw new UsageError("Whom? --user USER, or --audience NAME.");
   }
   if (event === undefined) throw new UsageError("Which event? --event NAME.");
   if (message === undefined && silent !== true) {
@@ -86,7 +98,7 @@ function argumentsOf(options: Options): unknown[] {
     throw new UsageError("--send-at-local has no zone: it is each recipient's own clock.");
   }
   return [
-    users ?? null,
+    null,
     audience ?? null,
     event,
     message ?? null,

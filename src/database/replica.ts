@@ -33,6 +33,7 @@ export function watchReplica(options: {
   let asked: { at: number; lsn: string } | undefined;
   let freshAt: number | undefined;
   let wasUsable: boolean | undefined;
+  let isReplica = false;
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
 
@@ -47,11 +48,13 @@ export function watchReplica(options: {
       );
       asked = { at, lsn: rows[0]?.lsn as string };
     }
-    const { rows } = await pool.query<{ has_replayed: boolean }>(
+    const { rows } = await pool.query<{ is_replica: boolean; has_replayed: boolean }>(
       // One that was promoted, or that is the primary itself, has all there is.
-      "select not pg_is_in_recovery() or pg_last_wal_replay_lsn() >= $1::pg_lsn as has_replayed",
+      `select pg_is_in_recovery() as is_replica,
+         not pg_is_in_recovery() or pg_last_wal_replay_lsn() >= $1::pg_lsn as has_replayed`,
       [asked.lsn],
     );
+    isReplica = rows[0]?.is_replica ?? false;
     if (!rows[0]?.has_replayed) return;
     freshAt = asked.at;
     asked = undefined;
@@ -66,7 +69,8 @@ export function watchReplica(options: {
     if (isClosed) return;
     if (isUsable() !== wasUsable) {
       wasUsable = isUsable();
-      if (wasUsable) logger.info("reads go to the replica");
+      if (wasUsable && isReplica) logger.info("reads go to the replica");
+      else if (wasUsable) logger.warn("READ_DATABASE_URL leads to a primary, not to a replica");
       else logger.warn({ lag: lag() }, "the replica is away or behind: reads go to the primary");
     }
     timer = setTimeout(() => {

@@ -54,17 +54,26 @@ export function createSendMail(options: {
   const capture = createTransport({ streamTransport: true, buffer: true }, { from });
   return async (mail) => {
     const { message } = await capture.sendMail(addressed(mail));
-    await captureFile(join(dataDirectory, "mail"), "eml", message as Buffer);
+    await captureFile("SMTP_URL", join(dataDirectory, "mail"), "eml", message as Buffer);
   };
 }
 
-/** Writes what would have been sent to a file of its own. */
+/**
+ * Writes what would have been sent to a file of its own.
+ * @param setting by which it would have been sent
+ */
 export async function captureFile(
+  setting: string,
   directory: string,
   extension: string,
   content: Buffer | string,
 ): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   const name = `${new Date().toISOString().replaceAll(":", "-")}-${randomUUID().slice(0, 8)}`;
-  await writeFile(join(directory, `${name}.${extension}`), content, { mode: 0o600, flag: "wx" });
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await writeFile(join(directory, `${name}.${extension}`), content, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`${setting} is not set, and ${directory} cannot be written instead (${code}).`);
+  }
 }

@@ -28,7 +28,7 @@ export function createSendSms(options: {
     const at = new Date();
     const content = JSON.stringify({ to, body, at: at.toISOString() });
     if (webhook === undefined) {
-      await captureFile(join(dataDirectory, "sms"), "json", content);
+      await captureFile("SMS_WEBHOOK_URL", join(dataDirectory, "sms"), "json", content);
       return;
     }
     const timestamp = Math.floor(at.getTime() / 1000);

@@ -84,6 +84,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const stack = new AsyncDisposableStack();
   const registry = new Registry();
   let missing: () => Promise<string | undefined> | string | undefined = () => "it is starting";
+  if (config.production) {
+    for (const lack of unsent(config)) logger.warn(lack);
+  }
   try {
     watchProcess(registry, () => missing());
     // It answers from the start, and says what is still to come.
@@ -221,6 +224,18 @@ function withTasks(tasks: TaskList): RunnerOptions[] {
       concurrency,
     };
   });
+}
+
+/** What a deployment may leave out, and should know that it has. */
+function unsent({ smtpUrl, smsWebhook }: Config): string[] {
+  return [
+    ...(smtpUrl
+      ? []
+      : ["SMTP_URL is not set: mails become files in DATA_DIR/mail, and reach nobody"]),
+    ...(smsWebhook
+      ? []
+      : ["SMS_WEBHOOK_URL is not set: SMS become files in DATA_DIR/sms, and reach nobody"]),
+  ];
 }
 
 /** Google, or an emulator: the one that is named, or in development the one of this machine. */

@@ -50,6 +50,15 @@ describe("mail", () => {
     },
   );
 
+  it("without SMTP_URL, where no file can be written, fails by the setting's name", async () => {
+    const sendMail = createSendMail({
+      smtpUrl: undefined,
+      from: "Howdah <h@example.com>",
+      dataDirectory: "/dev/null",
+    });
+    await expect(sendMail(MAIL)).rejects.toThrow("SMTP_URL is not set, and /dev/null/mail cannot");
+  });
+
   it("with SMTP_URL goes out by SMTP", async () => {
     let received = "";
     const server = createTcpServer((socket) => {

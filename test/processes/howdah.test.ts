@@ -289,3 +289,20 @@ describe("users and sessions", () => {
     });
   });
 });
+
+describe("a user", () => {
+  it("takes users by e-mail address or phone number wherever it takes them", async () => {
+    const user = await createUser(database, "named@example.com");
+    const event = ["--event", "e", "--message", "m"];
+    const byName = ["--user", "Named@example.com"];
+    expect(await howdahJson(url, "notify", ...byName, ...event, "--dry-run")).toMatchObject({
+      recipients: 1,
+    });
+    const { id } = await howdahJson<{ id: number }>(url, "notify", ...byName, ...event);
+    expect(await howdahJson(url, "deliveries", String(id), ...byName)).toMatchObject({ user });
+    expect(await howdah(url, "notify", "--user", "nobody@example.com", ...event)).toEqual({
+      code: 1,
+      output: "There is no user nobody@example.com.",
+    });
+  });
+});

@@ -214,6 +214,31 @@ describe("the outcome of a delivery", () => {
     await close();
   });
 
+  it.each([
+    [
+      "Error while making request: getaddrinfo ENOTFOUND oauth2.googleapis.com. Error code: ENOTFOUND",
+      "app/network-error",
+      "outage",
+    ],
+    ["invalid_grant (Invalid JWT Signature.)", "app/invalid-credential", "project"],
+  ])(
+    "for want of an access token is Google's fault or ours by what was heard: %s",
+    (heard, error_code, pause) => {
+      // As firebase-admin says it.
+      const error = Object.assign(
+        new Error(
+          `Credential implementation provided to initializeApp() via the "credential" property failed to fetch a valid Google OAuth2 access token with the following error: "Error fetching access token: ${heard}".`,
+        ),
+        { code: "app/invalid-credential" },
+      );
+      expect(outcomeOf({ success: false, error }, 1)).toMatchObject({
+        status: "retrying",
+        error_code,
+        pause,
+      });
+    },
+  );
+
   it("that is given up is not sent any more, and hung up on where it was", async () => {
     const { messaging } = used.firebase;
     const early = sendMessage(messaging, () => ({ token: "early" }));
