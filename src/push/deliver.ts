@@ -93,7 +93,12 @@ async function deliverAll(batchId: number, context: Context, letGo: () => void):
     if (alert === "lost") return result;
     for (const [status, group] of Object.entries(Object.groupBy(outcomes, (one) => one.status))) {
       const isHeld = alert === "circuit_breaker" && status === "dead_address";
-      countPushes(platform, isHeld ? "held" : status, group.length);
+      const isRepeated = status === "unknown" && notification.delivery === "at_least_once";
+      countPushes(
+        platform,
+        (isHeld && "held") || (isRepeated && "retrying") || status,
+        group.length,
+      );
     }
     return result;
   }
