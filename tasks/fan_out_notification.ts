@@ -10,6 +10,10 @@ const LATER = 5;
 /** Seconds that a statement may take, a developer's audience above all. */
 const STATEMENT_PATIENCE = 60;
 
+/** A worker that is suspended in a chunk lets it go after so long, seconds. */
+const SUSPENDED_PATIENCE = 20;
+/** Between two attempts to give a chunk up, milliseconds: one may come before its statement. */
+const CANCEL_INTERVAL = 200;
 /** SQLSTATE lock_not_available: fan_out_notification() waits for two seconds at most. */
 const LOCKED = "55P03";
 /** When one is tried again that is held up by a lock, seconds: it holds nobody else up. */
@@ -22,30 +26,37 @@ export default defineTask(
     /** One chunk, all or nothing; it is given up at once where the worker stops. */
     async function writeChunk(): Promise<boolean> {
       const client = await pool.connect();
-      let cancel: (() => void) | undefined;
+      let canceling: NodeJS.Timeout | undefined;
+      let cancel = () => {};
       try {
+        await client.query("select app_private.begin_fan_out($1)", [notificationId]);
         await client.query("begin");
         const { rows } = await client.query<{ pid: number }>(
-          "select pg_backend_pid() as pid, set_config('statement_timeout', $1, true)",
-          [`${STATEMENT_PATIENCE}s`],
+          `select pg_backend_pid() as pid, set_config('statement_timeout', $1, true),
+             set_config('idle_in_transaction_session_timeout', $2, true)`,
+          [`${STATEMENT_PATIENCE}s`, `${SUSPENDED_PATIENCE}s`],
         );
         cancel = () => {
           // Where the database is away, the statement ends by itself.
           commonPool.query("select pg_cancel_backend($1)", [rows[0]?.pid]).catch(() => undefined);
+          canceling = setTimeout(cancel, CANCEL_INTERVAL);
         };
         stopping.addEventListener("abort", cancel);
+        stopping.throwIfAborted();
         const { rows: chunks } = await client.query<{ more: boolean }>(
           "select has_more as more from app_private.fan_out_notification($1, $2)",
           [notificationId, CHUNK],
         );
         stopping.removeEventListener("abort", cancel);
+        clearTimeout(canceling);
         await client.query("commit");
         return chunks[0]?.more ?? false;
       } catch (error) {
+        stopping.removeEventListener("abort", cancel);
+        clearTimeout(canceling);
         await client.query("rollback").catch(() => undefined);
         throw error;
       } finally {
-        if (cancel !== undefined) stopping.removeEventListener("abort", cancel);
         client.release();
       }
     }

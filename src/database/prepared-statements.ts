@@ -54,3 +54,13 @@ export function rememberPrepared(client: PoolClient, name: string): void {
   }
   cache.set(name, true);
 }
+
+/** A statement that has to be prepared anew. */
+export function forgetPrepared(client: PoolClient, name: string): void {
+  const { connection } = client as unknown as { connection: StatementCache };
+  preparedStatements.get(connection)?.delete(name);
+  delete connection.parsedStatements[name];
+  client.query(`deallocate ${client.escapeIdentifier(name)}`).catch(() => {
+    // It was not there.
+  });
+}

@@ -1,8 +1,8 @@
-import type { Pool, PoolClient, QueryResult } from "pg";
+import type { DatabaseError, Pool, PoolClient, QueryResult } from "pg";
 import type { PgClientQuery } from "postgraphile/@dataplan/pg";
 import { boundAnswer } from "./bounded-answer.ts";
 import { isPooled } from "./pool.ts";
-import { rememberPrepared, withName } from "./prepared-statements.ts";
+import { forgetPrepared, rememberPrepared, withName } from "./prepared-statements.ts";
 import { type Outcome, queryWithSettings, type Statement } from "./request-query.ts";
 import { isReadOnly, type RequestSettings } from "./request-settings.ts";
 
@@ -11,6 +11,8 @@ interface Asked {
   query: PgClientQuery;
   resolve(result: QueryResult): void;
   reject(error: unknown): void;
+  /** Its prepared statement was outdated once; twice is an error like any other. */
+  isPreparedAnew?: boolean;
 }
 
 export type RequestStatements = (
@@ -20,10 +22,16 @@ export type RequestStatements = (
 ) => Promise<QueryResult>;
 
 /**
+ * Statements of one transaction at most: with a statement's time-out of 10 s they end within what a request may take,
+ * and what is quick alone does not wait for many that are slow.
+ */
+const MOST_TOGETHER = 3;
+
+/**
  * Runs the statements of requests, each under its settings. What a query asks while it waits for a connection goes
- * out together, on that one connection and in one transaction: a query with ten fields takes no more of the pool
- * than one with a single field, and its session is asked about once. Where one fails, those after it are asked
- * again, without it. What may change something is alone in its transaction.
+ * out together, three to a connection and in one transaction: a list with its count takes one connection, and its session
+ * is asked about once. Where one fails, the others are asked again, without it. What may change something is alone in
+ * its transaction.
  */
 export function createRequestStatements(pool: Pool): RequestStatements {
   const waiting = new WeakMap<RequestSettings, Asked[]>();
@@ -52,20 +60,20 @@ export function createRequestStatements(pool: Pool): RequestStatements {
         return;
       }
       const others = waiting.get(settings);
-      if (others) {
+      if (others && others.length < MOST_TOGETHER) {
         others.push(asked);
         return;
       }
       const together = [asked];
       waiting.set(settings, together);
       void run(identity, () => {
-        waiting.delete(settings);
+        if (waiting.get(settings) === together) waiting.delete(settings);
         return together;
       });
     });
 }
 
-/** @returns those that were not run, because one before them failed */
+/** @returns those that are to be asked again: where one failed, nothing of its transaction counts */
 async function runTogether(
   client: PoolClient,
   identity: Statement,
@@ -73,25 +81,41 @@ async function runTogether(
 ): Promise<Asked[]> {
   // A pooler in between may give the next transaction a connection on which nothing is prepared.
   const prepares = !isPooled(client);
-  const statement = (query: PgClientQuery): Statement => {
+  const statements = together.map(({ query }): Statement => {
     const { name, ...unnamed } = withName(query);
     if (!prepares || name === undefined) return unnamed;
     rememberPrepared(client, name);
     return { ...unnamed, name };
-  };
+  });
   boundAnswer(client);
   const outcomes = await queryWithSettings(
     client,
     prepares ? identity : { ...identity, name: undefined },
-    together.map(({ query }) => statement(query)),
+    statements,
   );
-  return together.filter((asked, index) => !settle(asked, outcomes[index]));
+  const hasFailed = outcomes.some((outcome) => !outcome || "error" in outcome);
+  return together.filter((asked, index) => {
+    const outcome = outcomes[index];
+    const name = statements[index]?.name;
+    if (outcome && name !== undefined && !asked.isPreparedAnew && isOutdated(outcome)) {
+      asked.isPreparedAnew = true;
+      forgetPrepared(client, name);
+      return true;
+    }
+    return !settle(asked, outcome, hasFailed);
+  });
 }
 
-/** Whether it was run. */
-function settle({ resolve, reject }: Asked, outcome: Outcome): boolean {
-  if (!outcome) return false;
-  if ("error" in outcome) reject(outcome.error);
-  else resolve(outcome.result);
+/** SQLSTATEs of a prepared statement whose tables have changed since, or that is not there any more. */
+function isOutdated(outcome: NonNullable<Outcome>): boolean {
+  const { code, message } = ("error" in outcome ? outcome.error : {}) as Partial<DatabaseError>;
+  return code === "26000" || (code === "0A000" && message?.startsWith("cached plan") === true);
+}
+
+/** Whether it has its answer: what was read in a transaction that then failed is not one. */
+function settle({ resolve, reject }: Asked, outcome: Outcome, hasFailed: boolean): boolean {
+  if (outcome && "error" in outcome) reject(outcome.error);
+  else if (outcome && !hasFailed) resolve(outcome.result);
+  else return false;
   return true;
 }

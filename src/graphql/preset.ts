@@ -18,6 +18,7 @@ import {
   persistedOperationsPreset,
   readPersistedOperations,
 } from "./persisted-operations.ts";
+import { createPlanMemoryPlugin } from "./plan-memory-plugin.ts";
 import { createRequestContext } from "./request-context.ts";
 import { createRequestPlugin } from "./request-plugin.ts";
 import { createResponsePlugin } from "./response-plugin.ts";
@@ -41,7 +42,12 @@ export interface PresetOptions {
   persistedOperations: Config["persistedOperations"];
   /** Milliseconds; tests have shorter ones. */
   timeouts?: { planning?: number; execution?: number } | undefined;
+  /** Steps of plans that are kept; a test has fewer than the heap allows. */
+  keptSteps?: number | undefined;
 }
+
+/** Documents that are kept as they were parsed; the largest take a third of a megabyte each. */
+const PARSED_DOCUMENTS = 300;
 
 /** Longest request body, bytes. */
 export const MAX_REQUEST_LENGTH = 100_000;
@@ -77,6 +83,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
     plugins: [
       constraints.plugin,
       createRequestPlugin(),
+      createPlanMemoryPlugin(options.keptSteps),
       ...(replica ? [createOwnWritesPlugin(options)] : []),
       createResponsePlugin({
         pool,
@@ -104,6 +111,7 @@ export function createPreset(options: PresetOptions): GraphileConfig.Preset {
       graphiqlOnGraphQLGET: false,
       maxRequestLength: MAX_REQUEST_LENGTH,
       allowedRequestContentTypes: ["application/json"],
+      parseAndValidateCacheSize: PARSED_DOCUMENTS,
       websockets: true,
       maskError: createErrorMask({
         constraintMessage: constraints.find,

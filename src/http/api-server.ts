@@ -52,6 +52,8 @@ export interface ApiOptions {
   elapsed?: () => number;
   /** Milliseconds; tests have shorter ones. */
   timeouts?: { planning?: number; execution?: number; idle?: number };
+  /** See PresetOptions. */
+  keptSteps?: number;
 }
 
 /** Client requests must come in within this, milliseconds (slow headers, slow bodies). */
@@ -122,6 +124,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       graphiql: config.graphiql,
       persistedOperations: config.persistedOperations,
       timeouts: options.timeouts,
+      keptSteps: options.keptSteps,
     });
     const pgl = postgraphile(preset);
     // What the services hold of the pool has to be given back.

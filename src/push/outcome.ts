@@ -120,8 +120,12 @@ function causeOf(answered: Answered): string {
   return error?.cause?.code ?? "";
 }
 
-/** How the SDK says that nobody answered where it asked for an access token; a refusal has Google's words. */
-const NOBODY_ANSWERED = /Error while making request|Error code: E[A-Z_]+\b/;
+/**
+ * How the SDK, and google-auth-library below it, say that nobody answered where an access token was asked for, or an
+ * outage did; a refusal has Google's words.
+ */
+const NOBODY_ANSWERED =
+  /Error while making request|\bfailed, reason:|socket hang up|\bE(?:CONNREFUSED|CONNRESET|NOTFOUND|AI_AGAIN|TIMEDOUT|HOSTUNREACH|NETUNREACH|PIPE)\b|\bstatus code (?:429|5\d\d)\b/;
 
 /** FCM's name of a message. */
 const MESSAGE_NAME = /^projects\/[^/]+\/messages\/./;

@@ -50,14 +50,52 @@ function query(role?: string): RequestSettings {
 const TRANSACTION = "select pg_backend_pid() || ' ' || now()";
 
 describe("what a query asks at once", () => {
-  it("is one transaction on one connection, and another query's is another", async () => {
+  it("is one transaction for three statements, and another query's is another", async () => {
     const [one, other] = [query(), query()];
     const answers = await Promise.all([
       ...Array.from({ length: 8 }, () => ask(one, TRANSACTION)),
       ask(other, TRANSACTION),
     ]);
-    expect(new Set(answers.slice(0, 8)).size).toBe(1);
-    expect(answers[8]).not.toBe(answers[0]);
+    expect(answers.slice(0, 3)).toEqual(Array(3).fill(answers[0]));
+    expect(new Set(answers.slice(0, 8)).size).toBe(3);
+    expect(answers.slice(0, 8)).not.toContain(answers[8]);
+  });
+
+  it("keeps no more statements prepared than a connection may, however many there are", async () => {
+    for (let round = 0; round < 4; round += 1) {
+      await Promise.all(
+        Array.from({ length: 150 }, async (_, n) => {
+          expect(await ask(query(), `select ${n}`, `many_${n}`)).toBe(n);
+        }),
+      );
+    }
+    const clients = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
+    for (const client of clients) {
+      const { rows } = await client.query(
+        "select count(*)::int as prepared from pg_prepared_statements where name like 'many\\_%'",
+      );
+      expect(rows[0].prepared).toBeLessThanOrEqual(100);
+      client.release();
+    }
+  });
+
+  it("is prepared anew where its table has changed since", async () => {
+    const { owner } = database;
+    await owner.query(
+      `create table app_public.changing (c varchar(5)); grant select on app_public.changing to howdah_user;
+       insert into app_public.changing values ('a')`,
+    );
+    const both = () => {
+      const own = query();
+      return Promise.all([
+        ask(own, "select c from app_public.changing", "changing"),
+        ask(own, "select 2", "two"),
+      ]);
+    };
+    for (let n = 0; n < 6; n += 1) expect(await both()).toEqual(["a", 2]);
+    await owner.query("alter table app_public.changing alter column c type text");
+    for (let n = 0; n < 6; n += 1) expect(await both()).toEqual(["a", 2]);
+    await owner.query("drop table app_public.changing");
   });
 
   it("has its settings, and leaves none behind", async () => {
@@ -102,7 +140,7 @@ describe("what a query asks at once", () => {
     expect(await ask(query(), "select 1")).toBe(1);
   });
 
-  it("is answered or told of a connection that ends in between, and the next has another", async () => {
+  it("is told of a connection that ends in between, and the next has another", async () => {
     const own = query();
     const outcomes = Promise.allSettled([
       ask(own, "select 1"),
@@ -118,7 +156,7 @@ describe("what a query asks at once", () => {
       ({ rowCount }) => rowCount === 1,
     );
     expect((await outcomes).map(({ status }) => status)).toEqual([
-      "fulfilled",
+      "rejected",
       "rejected",
       "rejected",
     ]);

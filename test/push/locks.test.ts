@@ -90,6 +90,41 @@ describe("a transaction that has a device's row", () => {
   });
 });
 
+describe("a transaction that has a notification's row", () => {
+  it("holds up no other push, nothing is repeated where the worker ends meanwhile, and it is settled when it is over", async () => {
+    await using fleet = await createFleet();
+    const { pushes, emulator } = fleet;
+    const first = await fleet.start();
+    const phones = await pushes.userWithDevices("phone", "phone");
+    // In two seconds, or it would be sent before its row is held.
+    const held: number[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      held.push(await pushes.notify([phones.id], ", unread_seconds => 2"));
+    }
+    await until(
+      () => Promise.all(held.map((id) => fleet.statuses(id))),
+      (all) => all.every(({ queued = 0 }) => queued === 2),
+    );
+    await using change = await openTransaction(
+      fleet,
+      `update app_public.notifications set title = title where id in (${held})`,
+    );
+    await until(
+      () => Promise.all(held.map((id) => fleet.statuses(id))),
+      (all) => all.every(({ accepted = 0 }) => accepted === 2),
+      20_000,
+    );
+    const other = await pushes.userWithDevices("phone");
+    await pushes.settled(await pushes.notify([other.id]), 20_000);
+    expect(await fleet.end(first, "SIGTERM")).toBe(0);
+    const second = await fleet.start();
+    await change.rollback();
+    for (const id of held) expect(await fleet.settled(id, 30_000)).toBe("sent");
+    for (const token of phones.tokens) expect(emulator.phones.messages(token)).toHaveLength(3);
+    expect(await fleet.end(second, "SIGTERM")).toBe(0);
+  });
+});
+
 describe("a transaction that holds up a claim", () => {
   it("holds up no other, and goes on when it is over", async () => {
     await using fleet = await createFleet();
@@ -106,19 +141,18 @@ describe("a transaction that holds up a claim", () => {
       fleet,
       `delete from app_public.quiet_hours where user_id = ${sleeper.id}`,
     );
-    const held = [await pushes.notify([sleeper.id]), await pushes.notify([sleeper.id])];
-    await until(
-      () => waiting(fleet),
-      (sessions) => sessions === 2,
-    );
     const other = await pushes.userWithDevices("phone");
+    const held: number[] = [];
+    for (let n = 0; n < 20; n += 1) held.push(await pushes.notify([sleeper.id]));
+    // Nor what is in a batch with it.
+    held.push(await pushes.notify([sleeper.id, other.id]));
+    await fleet.emulator.phones.nextMessage(other.tokens[0] as string, 20_000);
     await pushes.settled(await pushes.notify([other.id]), 20_000);
     for (const id of held) expect((await pushes.ledger(id)).status).toBe("sending");
     await change.rollback();
     await until(
       () => Promise.all(held.map((id) => pushes.ledger(id))),
-      (all) =>
-        all.every(({ deliveries }) => deliveries.every((one) => one.error_code === "QUIET_HOURS")),
+      (all) => all.every(({ deliveries }) => deliveries[0]?.error_code === "QUIET_HOURS"),
       30_000,
     );
   });

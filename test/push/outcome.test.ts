@@ -220,6 +220,11 @@ describe("the outcome of a delivery", () => {
       "app/network-error",
       "outage",
     ],
+    [
+      "request to https://oauth2.googleapis.com/token failed, reason: connect ECONNREFUSED 127.0.0.1:443",
+      "app/network-error",
+      "outage",
+    ],
     ["invalid_grant (Invalid JWT Signature.)", "app/invalid-credential", "project"],
   ])(
     "for want of an access token is Google's fault or ours by what was heard: %s",

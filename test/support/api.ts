@@ -54,6 +54,7 @@ export async function startTestApi(
     poolSize?: number;
     acquireTimeout?: number;
     timeouts?: { planning?: number; execution?: number; idle?: number };
+    keptSteps?: number;
     logger?: Logger;
     /** As `npm start` has it. */
     development?: ConsoleDevelopment;
@@ -86,6 +87,7 @@ export async function startTestApi(
     ...(options.development ? { development: options.development } : {}),
     ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
+    ...(options.keptSteps === undefined ? {} : { keptSteps: options.keptSteps }),
     // What is not about an exhausted pool is not to meet it on a machine that stands still for 2 s.
     acquireTimeout: options.acquireTimeout ?? 30_000,
   });
