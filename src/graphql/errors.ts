@@ -55,6 +55,13 @@ export const SQLSTATE_CODES: Readonly<
   // A primary that has become a standby.
   "25006": { code: "UNAVAILABLE" },
   "25P03": { code: "UNAVAILABLE" },
+  "25P04": {
+    code: "TOO_COMPLEX",
+    message:
+      "What this request asks at once took longer than transaction_timeout, a limit of the database.",
+  },
+  // The database lets this process's role not in.
+  "28": { code: "UNAVAILABLE" },
 };
 
 /** What a client is told while the database is away or too busy. */

@@ -178,6 +178,8 @@ describe("an error of PostgreSQL itself", () => {
   it.each([
     ["58030", "UNAVAILABLE"],
     ["25006", "UNAVAILABLE"],
+    ["25P04", "TOO_COMPLEX"],
+    ["28000", "UNAVAILABLE"],
     ["53100", "UNAVAILABLE"],
     ["40001", "CONFLICT"],
     ["22012", "BAD_USER_INPUT"],
