@@ -30,7 +30,7 @@ const MOST_TOGETHER = 3;
 /**
  * Runs the statements of requests, each under its settings. What a query asks while it waits for a connection goes
  * out together, three to a connection and in one transaction: a list with its count takes one connection, and its session
- * is asked about once. Where one fails, the others are asked again, without it. What may change something is alone in
+ * is asked about once. Where one fails, those after it are asked again, without it. What may change something is alone in
  * its transaction.
  */
 export function createRequestStatements(pool: Pool): RequestStatements {
@@ -73,7 +73,7 @@ export function createRequestStatements(pool: Pool): RequestStatements {
     });
 }
 
-/** @returns those that are to be asked again: where one failed, nothing of its transaction counts */
+/** @returns those that are to be asked again: they were not run, because one before them failed, or their plan was outdated */
 async function runTogether(
   client: PoolClient,
   identity: Statement,
@@ -93,7 +93,6 @@ async function runTogether(
     prepares ? identity : { ...identity, name: undefined },
     statements,
   );
-  const hasFailed = outcomes.some((outcome) => !outcome || "error" in outcome);
   return together.filter((asked, index) => {
     const outcome = outcomes[index];
     const name = statements[index]?.name;
@@ -102,7 +101,7 @@ async function runTogether(
       forgetPrepared(client, name);
       return true;
     }
-    return !settle(asked, outcome, hasFailed);
+    return !settle(asked, outcome);
   });
 }
 
@@ -112,10 +111,10 @@ function isOutdated(outcome: NonNullable<Outcome>): boolean {
   return code === "26000" || (code === "0A000" && message?.startsWith("cached plan") === true);
 }
 
-/** Whether it has its answer: what was read in a transaction that then failed is not one. */
-function settle({ resolve, reject }: Asked, outcome: Outcome, hasFailed: boolean): boolean {
-  if (outcome && "error" in outcome) reject(outcome.error);
-  else if (outcome && !hasFailed) resolve(outcome.result);
-  else return false;
+/** Whether it was run. */
+function settle({ resolve, reject }: Asked, outcome: Outcome): boolean {
+  if (!outcome) return false;
+  if ("error" in outcome) reject(outcome.error);
+  else resolve(outcome.result);
   return true;
 }

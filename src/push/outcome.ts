@@ -125,7 +125,19 @@ function causeOf(answered: Answered): string {
  * outage did; a refusal has Google's words.
  */
 const NOBODY_ANSWERED =
-  /Error while making request|\bfailed, reason:|socket hang up|\bE(?:CONNREFUSED|CONNRESET|NOTFOUND|AI_AGAIN|TIMEDOUT|HOSTUNREACH|NETUNREACH|PIPE)\b|\bstatus code (?:429|5\d\d)\b/;
+  /Error while making request|\bfailed, reason:|socket hang up|\bE(?:CONNREFUSED|CONNRESET|NOTFOUND|AI_AGAIN|TIMEDOUT|HOSTUNREACH|NETUNREACH|PIPE)\b/;
+
+/** HTTP, of what asked for an access token; firebase-admin says in its text what the body was. */
+function statusOfCause(error: unknown): number {
+  const { status } = ((error as { cause?: unknown } | undefined)?.cause ?? {}) as {
+    status?: unknown;
+  };
+  return Number(status) || 0;
+}
+
+function isOutage(status: number): boolean {
+  return status === 429 || status >= 500;
+}
 
 /** FCM's name of a message. */
 const MESSAGE_NAME = /^projects\/[^/]+\/messages\/./;
@@ -224,7 +236,8 @@ function answerOf(error: unknown): Answer {
   const field = details.flatMap((detail) => detail.fieldViolations ?? [])[0]?.field;
   const status = httpResponse?.status ?? 0;
   const isUnheard =
-    code === "app/invalid-credential" && NOBODY_ANSWERED.test(messageOf(error) ?? "");
+    code === "app/invalid-credential" &&
+    (NOBODY_ANSWERED.test(messageOf(error) ?? "") || isOutage(statusOfCause(error)));
   const said =
     details.find((detail) => String(detail["@type"]).endsWith("fcm.v1.FcmError"))?.errorCode ??
     body?.error?.status;

@@ -15,14 +15,6 @@ async function openTransaction({ database }: Fleet, ...statements: string[]) {
   };
 }
 
-/** How many sessions wait for a lock. */
-async function waiting({ database }: Fleet): Promise<number> {
-  const { rowCount } = await database.owner.query(
-    "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
-  );
-  return rowCount ?? 0;
-}
-
 describe("a transaction that holds up fan-outs", () => {
   it("holds up nobody else's pushes, and no message is repeated where the worker is told to end meanwhile", async () => {
     await using fleet = await createFleet();
@@ -42,10 +34,7 @@ describe("a transaction that holds up fan-outs", () => {
       local.push(await pushes.notify([user], ", send_at_local => now() at time zone 'UTC'"));
     }
     const first = await fleet.start();
-    await until(
-      () => waiting(fleet),
-      (sessions) => sessions === 2,
-    );
+    await first.prints(/a fan-out waits for a lock/);
     emulator.faults.add({ match: "campaign", respond: "ACCEPT", delay: 100 });
     const campaign = await pushes.notify([await fleet.userWithPhones("campaign", 1500)]);
     await emulator.phones.nextMessage("campaign-1", 20_000);

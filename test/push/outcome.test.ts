@@ -244,6 +244,22 @@ describe("the outcome of a delivery", () => {
     },
   );
 
+  it.each([429, 500, 503])(
+    "is an outage where %i is all that is said of an access token",
+    (status) => {
+      const error = Object.assign(
+        new Error('…with the following error: "Error fetching access token: <html>".', {
+          cause: Object.assign(new Error("<html>"), { status }),
+        }),
+        { code: "app/invalid-credential" },
+      );
+      expect(outcomeOf({ success: false, error }, 1)).toMatchObject({
+        error_code: "app/network-error",
+        pause: "outage",
+      });
+    },
+  );
+
   it("that is given up is not sent any more, and hung up on where it was", async () => {
     const { messaging } = used.firebase;
     const early = sendMessage(messaging, () => ({ token: "early" }));
