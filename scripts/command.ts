@@ -50,9 +50,11 @@ export interface Command {
   run(context: CommandContext): Promise<Answer>;
 }
 
+const ID = /^[1-9]\d{0,8}$/;
+
 /** @param what names it in the error, such as "notification" */
 export function idOf(text: unknown, what: string): number {
-  if (typeof text !== "string" || !/^[1-9]\d{0,8}$/.test(text)) {
+  if (typeof text !== "string" || !ID.test(text)) {
     throw new UsageError(`Which ${what}? Give its id.`);
   }
   return Number(text);
@@ -62,7 +64,7 @@ export function idOf(text: unknown, what: string): number {
 export async function userOf(database: pg.Client, text: unknown): Promise<number> {
   if (typeof text !== "string")
     throw new UsageError("Which user? Give an e-mail address, a phone number (+49…) or an id.");
-  const isId = /^[1-9]\d{0,8}$/.test(text);
+  const isId = ID.test(text);
   const { rows } = await database.query<{ id: number | null }>(
     isId
       ? "select id from app_public.users where id = $1 and deleted_at is null"
@@ -76,9 +78,7 @@ export async function userOf(database: pg.Client, text: unknown): Promise<number
 
 /** The same where an id may be that of a user who is gone, or is judged by what it is for. */
 export async function userIdOf(database: pg.Client, text: unknown): Promise<number> {
-  return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text)
-    ? Number(text)
-    : userOf(database, text);
+  return typeof text === "string" && ID.test(text) ? Number(text) : userOf(database, text);
 }
 
 /** A time for people: UTC, to the second. */

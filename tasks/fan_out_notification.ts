@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isLocked, LOCKED_PATIENCE } from "../src/push/locked.ts";
 import { defineTask } from "../src/tasks/task.ts";
 
 /** Users a statement: large enough to be quick, small enough to let others at the tables. */
@@ -14,10 +15,6 @@ const STATEMENT_PATIENCE = 60;
 const SUSPENDED_PATIENCE = 20;
 /** Between two attempts to give a chunk up, milliseconds: one may come before its statement. */
 const CANCEL_INTERVAL = 200;
-/** SQLSTATE lock_not_available: fan_out_notification() waits for two seconds at most. */
-const LOCKED = "55P03";
-/** When one is tried again that is held up by a lock, seconds: it holds nobody else up. */
-const LOCKED_PATIENCE = 2;
 
 /** Writes the inbox rows and deliveries of who is due, chunk by chunk; SQL remembers where it is. */
 export default defineTask(
@@ -68,7 +65,7 @@ export default defineTask(
       while (hasMore && performance.now() < end && !stopping.aborted) hasMore = await writeChunk();
       if (!hasMore) return;
     } catch (error) {
-      if ((error as { code?: string }).code === LOCKED) {
+      if (isLocked(error)) {
         logger.warn(
           { notificationId },
           "a fan-out waits for a lock that another transaction holds",

@@ -18,8 +18,8 @@ import { shareReads } from "./shared-reads.ts";
 
 /**
  * How PostGraphile reaches PostgreSQL. Each use is one transaction that becomes the request's role
- * and first asks whether the session still lives: one round trip for a statement by itself, and for all that a
- * query asks at the same time (request-statements.ts). Where more is to be in one transaction,
+ * and first asks whether the session still lives: one round trip for a statement by itself, and for up to
+ * three that a query asks at the same time (request-statements.ts). Where more is to be in one transaction,
  * request-transaction.ts. What a deadlock rolls back is run again: callbacks do nothing but ask PostgreSQL.
  */
 export function createWithPgClient(

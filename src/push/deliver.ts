@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { TaskContext } from "../tasks/task.ts";
+import { isLocked, LOCKED_PATIENCE } from "./locked.ts";
 import { type Address, buildMessage, type Notification } from "./message.ts";
 import { type Sending, sendMessage } from "./messaging.ts";
 import { type Outcome, outcomeOf, timedOut, withoutToken } from "./outcome.ts";
@@ -118,11 +119,6 @@ async function deliverAll(batchId: number, context: Context, letGo: () => void):
   logger.info(about, "pushes sent");
 }
 
-/** SQLSTATE lock_not_available: claim_batch() waits for half a second at most. */
-const LOCKED = "55P03";
-/** When a batch is tried again that is held up by a lock, seconds. */
-const LOCKED_PATIENCE = 2;
-
 /** What is held up by another's open transaction holds nobody else up: it gives its turn away. */
 async function claim(
   batchId: number,
@@ -139,7 +135,7 @@ async function claim(
     );
     return rows[0];
   } catch (error) {
-    if ((error as { code?: string }).code !== LOCKED) throw error;
+    if (!isLocked(error)) throw error;
     logger.warn({ batchId }, "pushes wait for a lock that another transaction holds");
     await pool.query("select app_private.put_off_batch($1, $2, $3)", [
       batchId,
