@@ -17,4 +17,4 @@ COPY src src
 COPY tasks tasks
 USER node
 EXPOSE 5678
-CMD ["node", "--max-semi-space-size=32", "--heap-growing-percent=70", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "src/api.ts"]
+CMD ["node", "--min-semi-space-size=16", "--max-semi-space-size=16", "--initial-old-space-size=64", "--heap-growing-percent=70", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "src/api.ts"]

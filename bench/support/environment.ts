@@ -3,15 +3,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Pool } from "pg";
 import { pino } from "pino";
-import packageJson from "../../package.json" with { type: "json" };
 import { loadConfig } from "../../src/config.ts";
 import { openConnections } from "../../src/database/connections.ts";
 import { migrateDatabase } from "../../src/database/migrate.ts";
 import { createPool } from "../../src/database/pool.ts";
-import { type Running, run } from "../../test/support/processes.ts";
+import { nodeFlagsOf, type Running, run } from "../../test/support/processes.ts";
 import type { BenchOptions } from "./bench.ts";
-
-const { scripts: npmScripts } = packageJson;
 
 export interface Environment {
   /** As the owner, who sees everything. */
@@ -91,7 +88,7 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
     const name = file.split("/").at(-1)?.replace(".ts", "");
     const named =
       cpuProfiles === undefined ? [] : [`--cpu-prof-name=${name}-${Date.now()}.cpuprofile`];
-    const flags = [...flagsOf(file), ...profile, ...named];
+    const flags = [...nodeFlagsOf(file), ...profile, ...named];
     const running = run(process.execPath, [...flags, resolve(file), ...args], { env });
     stack.defer(() => end(running));
     return running;
@@ -141,12 +138,6 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
       return JSON.parse(result as string) as T;
     },
   };
-}
-
-/** Node.js's flags: of an entry point those of its npm script, of what it is compared with none that tunes it. */
-function flagsOf(file: string): string[] {
-  const script = Object.values(npmScripts).find((text) => text.endsWith(file)) ?? npmScripts.bench;
-  return script.match(/--\S+/g) ?? [];
 }
 
 /** Asks a process to stop, and ends it by its id where it does not within 3 seconds. */

@@ -23,10 +23,12 @@ interface Connection {
   sync(): void;
 }
 
-/** pg's own query, of which its types say less than there is. */
+/** pg's own query, of which its types say less than there is. Of what is no text it makes a copy, which costs more. */
 const Query = pg.Query as unknown as new (
-  config: object,
+  text: string,
+  values?: readonly unknown[],
 ) => {
+  queryMode: "extended" | undefined;
   get name(): string | undefined;
   set name(name: string | undefined);
   get text(): string;
@@ -42,17 +44,18 @@ const Query = pg.Query as unknown as new (
   handleError(error: unknown, connection: Connection): void;
 };
 
+const { Result } = pg as unknown as {
+  Result: new (rowMode: "array") => InstanceType<typeof Query>["_result"];
+};
+
 /** One statement of several up to one Sync. */
 class Part extends Query {
   constructor({ text, name, values, arrayMode }: Statement) {
-    super({
-      text,
-      values,
-      // What has neither name nor values would go by the simple protocol.
-      queryMode: "extended",
-      ...(arrayMode ? { rowMode: "array" } : {}),
-      ...(name === undefined ? {} : { name }),
-    });
+    super(text, values);
+    this.name = name;
+    // What has neither name nor values would go by the simple protocol.
+    this.queryMode = "extended";
+    if (arrayMode) this._result = new Result("array");
   }
 
   /** pg would send a Sync after each. */
@@ -98,7 +101,8 @@ class RequestQuery extends Query {
   #position = 0;
 
   constructor(settings: Statement, statements: readonly Statement[]) {
-    super({ text: settings.text, queryMode: "extended" });
+    super(settings.text);
+    this.queryMode = "extended";
     this.#parts = [new Settings(settings), ...statements.map((statement) => new Part(statement))];
   }
 

@@ -1,6 +1,6 @@
 import "postgraphile";
-import "postgraphile/grafserv/express/v4";
-import type { Request } from "express";
+import "postgraphile/grafserv/node";
+import type { IncomingMessage } from "node:http";
 import type { Pool } from "pg";
 import type { WithPgClient } from "postgraphile/@dataplan/pg";
 import type { NodePostgresPgClient } from "postgraphile/adaptors/pg";
@@ -39,14 +39,6 @@ declare global {
       client: Client;
     }
   }
-  namespace Express {
-    interface Request {
-      /** Set by the bearer middleware before GraphQL sees the request. */
-      identity?: Identity;
-      /** Set by the request log. */
-      scope?: RequestScope;
-    }
-  }
 }
 
 /**
@@ -62,7 +54,7 @@ export function createRequestContext(options: {
   liveEvents: LiveEvents;
   liveTables: LiveTables;
   rateLimitFactor: number;
-  /** Proxies whose X-Forwarded-For is believed; over HTTP Express knows. */
+  /** Proxies whose X-Forwarded-For is believed. */
   trustProxy: number;
   tracing: Tracing | undefined;
   pool: Pool;
@@ -79,7 +71,7 @@ export function createRequestContext(options: {
   ): Partial<Grafast.Context> => {
     const { identity, client } = who(request, accessTokens, trustProxy);
     // Each operation on a WebSocket is a request of its own.
-    const known = (request.expressv4?.req as Request | undefined)?.scope;
+    const known = request.node?.req.scope;
     const scope = known ?? newRequestScope();
     if (!known) scope.trace = options.tracing?.begin();
     scope.userId = identity.userId;
@@ -137,9 +129,8 @@ export function createRequestContext(options: {
  * Whether a moment's delay of a replica does no harm: not where the client asks for what is (RFC 9111), nor
  * on a WebSocket, whose client has just been told that something has changed.
  */
-function mayBeStale({ expressv4 }: Partial<Grafast.RequestContext>): boolean {
-  const http = expressv4?.req as Request | undefined;
-  return http !== undefined && !/no-cache|max-age=0/i.test(http.get("cache-control") ?? "");
+function mayBeStale({ node }: Partial<Grafast.RequestContext>): boolean {
+  return node !== undefined && !/no-cache|max-age=0/i.test(node.req.headers["cache-control"] ?? "");
 }
 
 function who(
@@ -147,18 +138,22 @@ function who(
   accessTokens: AccessTokens,
   trustProxy: number,
 ): { identity: Identity; client: Client } {
-  const http = request.expressv4?.req as Request | undefined;
-  if (http) {
-    if (!http.identity) throw new Error("A request reached GraphQL without the bearer middleware.");
-    return { identity: http.identity, client: { ip: http.ip, userAgent: http.get("user-agent") } };
+  const { node, ws } = request;
+  if (node) {
+    const { identity } = node.req;
+    if (!identity) throw new Error("A request reached GraphQL without a look at its bearer token.");
+    return { identity, client: clientOf(node.req, trustProxy) };
   }
-  const { ws } = request;
   if (!ws) throw new Error("A request reached GraphQL by a way that has no authentication.");
   return {
     identity: accessTokens.authenticate(ws.normalizedConnectionParams?.authorization),
-    client: {
-      ip: ws.request && clientAddress(ws.request, trustProxy),
-      userAgent: ws.request?.headers["user-agent"],
-    },
+    client: ws.request ? clientOf(ws.request, trustProxy) : { ip: undefined, userAgent: undefined },
+  };
+}
+
+function clientOf(request: IncomingMessage, trustProxy: number): Client {
+  return {
+    ip: clientAddress(request, trustProxy),
+    userAgent: request.headers["user-agent"],
   };
 }

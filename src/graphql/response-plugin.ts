@@ -1,4 +1,5 @@
-import type { Request, Response } from "express";
+import "postgraphile/grafserv/node";
+import type { ServerResponse } from "node:http";
 import type { Pool } from "pg";
 import type { Result } from "postgraphile/grafserv";
 import { type RequestSettings, verifySession } from "../database/request-settings.ts";
@@ -39,7 +40,7 @@ export function createResponsePlugin(options: {
         async processRequest(next, event) {
           const result = (await next()) as Result | null;
           if (result?.type !== "json") return result;
-          const request = event.requestDigest.requestContext.expressv4?.req as Request | undefined;
+          const { req: request, res: response } = event.requestDigest.requestContext.node ?? {};
           const settings = request?.identity?.settings;
           const body = result.json as ResponseJson;
           // What comes without a code was refused before the mask: syntax, validation, HTTP.
@@ -54,7 +55,7 @@ export function createResponsePlugin(options: {
             }
             if (!suggestions) error.message = withoutSuggestions(error.message);
           }
-          const tooLarge = tooLargeFor(request?.res, jsonLength(body));
+          const tooLarge = tooLargeFor(response, jsonLength(body));
           if (tooLarge) {
             const { code, message, extensions } = tooLarge;
             request?.scope?.codes.push(code);
@@ -80,10 +81,10 @@ export function createResponsePlugin(options: {
 }
 
 /** Large answers whose readers have not got them all. */
-const unsent = new Set<Response>();
+const unsent = new Set<ServerResponse>();
 
 /** Why an answer of this length is not sent, if so. */
-function tooLargeFor(response: Response | undefined, length: number): ApiError | undefined {
+function tooLargeFor(response: ServerResponse | undefined, length: number): ApiError | undefined {
   if (length > MAX_ANSWER) return answerTooLarge();
   if (length < LARGE_ANSWER || !response) return undefined;
   let waiting = length;

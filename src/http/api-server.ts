@@ -19,9 +19,10 @@ import { createPreset } from "../graphql/preset.ts";
 import { createApiMetrics, watchApi, watchPool } from "../metrics/api-metrics.ts";
 import { countLogIns } from "../metrics/log-ins.ts";
 import { createReplicaMetrics } from "../metrics/replica-metrics.ts";
-import { closeApp, createApp } from "./app.ts";
+import { createApp } from "./app.ts";
 import type { ConsoleDevelopment } from "./console-routes.ts";
 import { createDrain } from "./drain.ts";
+import { createFront } from "./front.ts";
 import { HowdahGrafserv } from "./grafserv.ts";
 import { listen } from "./listen.ts";
 import { withoutFloods } from "./pipelining.ts";
@@ -133,6 +134,10 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     });
     stack.defer(() => pgl.release());
     const stopping = new AbortController();
+    const serv = pgl.createServ((grafservConfig) => new HowdahGrafserv(grafservConfig));
+    await serv.ready();
+    // The schema has to stand before anybody is let in: a broken one is a failed start.
+    await pgl.getSchema();
     const app = createApp({
       config,
       keys,
@@ -141,6 +146,15 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       liveEvents,
       development: options.development,
       stopping: stopping.signal,
+      graphiql: serv.handler(),
+      logger,
+    });
+    const front = createFront({
+      config,
+      development: options.development !== undefined,
+      accessTokens,
+      graphql: serv.handler(),
+      app,
       logger,
       metrics,
       tracing,
@@ -154,16 +168,10 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
         // Any other protocol is not spoken here, and whoever offers it gets an answer in this one (RFC 9110, 7.8).
         shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
       },
-      withoutFloods(app),
+      withoutFloods(front),
     );
     const drain = createDrain(server);
     server.setTimeout(options.timeouts?.idle ?? IDLE_TIMEOUT);
-    const serv = pgl.createServ((grafservConfig) => new HowdahGrafserv(grafservConfig));
-    await serv.addTo(app, server, false);
-    await serv.ready();
-    closeApp(app, logger);
-    // The schema has to stand before anybody is let in: a broken one is a failed start.
-    await pgl.getSchema();
     await listen(server, config.api.port, config.api.host);
     const { port } = server.address() as AddressInfo;
     const webSockets = serveWebSockets({

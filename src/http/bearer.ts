@@ -1,22 +1,22 @@
-import type { RequestHandler, Response } from "express";
 import type { Pool } from "pg";
 import type { AccessTokens } from "../auth/access-tokens.ts";
 import { verifySession } from "../database/request-settings.ts";
 import { ApiError } from "../errors.ts";
 import { UNAVAILABLE_MESSAGE } from "../graphql/errors.ts";
-import { currentRequest } from "../request-scope.ts";
+import { sendGraphQLError } from "./errors.ts";
+import type { Step } from "./step.ts";
 
 /**
  * Verifies the bearer token before anything else looks at the request: a bad one is HTTP 401
  * (RFC 6750), never anonymous access, and never reaches the database.
  */
-export function requireGoodBearer(accessTokens: AccessTokens): RequestHandler {
+export function requireGoodBearer(accessTokens: AccessTokens): Step {
   return (request, response, next) => {
     try {
       request.identity = accessTokens.authenticate(request.headers.authorization);
     } catch (error) {
       if (!(error instanceof ApiError)) return next(error);
-      response.set("WWW-Authenticate", 'Bearer error="invalid_token"');
+      response.setHeader("WWW-Authenticate", 'Bearer error="invalid_token"');
       sendGraphQLError(response, 401, error);
       return;
     }
@@ -25,7 +25,7 @@ export function requireGoodBearer(accessTokens: AccessTokens): RequestHandler {
 }
 
 /** For what is not GraphQL, whose transactions ask for themselves: 401 once the session has ended. */
-export function requireLiveSession(pool: Pool): RequestHandler {
+export function requireLiveSession(pool: Pool): Step {
   return async (request, response, next) => {
     try {
       if (request.identity?.sessionId !== undefined) {
@@ -41,17 +41,4 @@ export function requireLiveSession(pool: Pool): RequestHandler {
     }
     next();
   };
-}
-
-export const GRAPHQL_RESPONSE = "application/graphql-response+json";
-
-/** An error before GraphQL, in GraphQL's form. */
-export function sendGraphQLError(response: Response, status: number, error: ApiError): void {
-  currentRequest()?.codes.push(error.code);
-  // As GraphQL itself would answer: a client that reads it by its media type finds the code.
-  const type = response.req.accepts("application/json", GRAPHQL_RESPONSE) || "application/json";
-  response
-    .status(status)
-    .type(type)
-    .json({ errors: [{ message: error.message, extensions: error.extensions }] });
 }

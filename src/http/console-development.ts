@@ -7,7 +7,8 @@ import type { AccessTokens } from "../auth/access-tokens.ts";
 import type { Save } from "../development/save.ts";
 import { ApiError } from "../errors.ts";
 import type { LiveEvents } from "../graphql/live-events.ts";
-import { requireGoodBearer, requireLiveSession, sendGraphQLError } from "./bearer.ts";
+import { requireGoodBearer, requireLiveSession } from "./bearer.ts";
+import { sendGraphQLError } from "./errors.ts";
 
 /** Of each kind, the newest. */
 const MAX_CAPTURED = 50;

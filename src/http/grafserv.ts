@@ -1,13 +1,19 @@
 import { isUtf8 } from "node:buffer";
 import { SafeError } from "postgraphile/grafast";
-import { ExpressGrafserv } from "postgraphile/grafserv/express/v4";
+import { NodeGrafserv } from "postgraphile/grafserv/node";
+import type { Step } from "./step.ts";
 
-/** Grafserv for Express, whose answers stay JSON until the response plugin has seen them. */
-export class HowdahGrafserv extends ExpressGrafserv {
+/** Grafserv, whose answers stay JSON until the response plugin has seen them. */
+export class HowdahGrafserv extends NodeGrafserv {
+  /** Answers GraphQL, and GraphiQL where that is on; goes on with all else. */
+  handler(): Step {
+    return this._createHandler();
+  }
+
   protected override getDigest(
-    ...[options, request, response]: Parameters<ExpressGrafserv["getDigest"]>
-  ): ReturnType<ExpressGrafserv["getDigest"]> {
-    const digest = super.getDigest(options, request, response);
+    ...[options, request, response, isHTTPS]: Parameters<NodeGrafserv["getDigest"]>
+  ): ReturnType<NodeGrafserv["getDigest"]> {
+    const digest = super.getDigest(options, request, response, isHTTPS);
     return {
       ...digest,
       preferJSON: true,

@@ -1,13 +1,13 @@
-import type { RequestHandler } from "express";
 import { ApiError } from "../errors.ts";
 import { isLocalName } from "../local-names.ts";
-import { sendGraphQLError } from "./bearer.ts";
+import { sendGraphQLError } from "./errors.ts";
+import type { Step } from "./step.ts";
 
 /**
  * In development, whose secrets everybody knows: answers only under local names and those of PUBLIC_URL and
  * ALLOWED_ORIGINS, 421 under any other.
  */
-export function localHostsOnly(known: readonly string[]): RequestHandler {
+export function localHostsOnly(known: readonly string[]): Step {
   const names = new Set(known.map((url) => new URL(url).hostname));
   return (request, response, next) => {
     const { host = "localhost" } = request.headers;

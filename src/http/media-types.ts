@@ -1,16 +1,17 @@
-import type { Request, RequestHandler } from "express";
+import type { IncomingMessage } from "node:http";
+import accepts from "accepts";
 import { LRUCache } from "lru-cache";
 import { ApiError } from "../errors.ts";
-import { GRAPHQL_RESPONSE, sendGraphQLError } from "./bearer.ts";
+import { GRAPHQL_RESPONSE, JSON_TYPE, sendGraphQLError } from "./errors.ts";
+import type { Step } from "./step.ts";
 
-const JSON_TYPE = "application/json";
 const UTF8 = /;\s*charset\s*=\s*"?utf-?8"?\s*(?=[;,]|$)/gi;
 
 /**
  * Settles what goes in and out (RFC 9110, 8.3 and 12.5.1), so that GraphQL reads neither header but in its
  * plainest form: what cannot be read is 4xx here.
  */
-export const plainMediaTypes: RequestHandler = (request, response, next) => {
+export const plainMediaTypes: Step = (request, response, next) => {
   const { headers } = request;
   const { accept = "", "content-type": contentType } = headers;
   // Who takes anything gets application/json, as GraphQL over HTTP has it: that is what old clients read.
@@ -42,10 +43,10 @@ export const plainMediaTypes: RequestHandler = (request, response, next) => {
 /** Clients are many, and what they accept is one of few headers. */
 const answers = new LRUCache<string, string>({ max: 100 });
 
-function acceptedBy(request: Request, accept: string): string | undefined {
+function acceptedBy(request: IncomingMessage, accept: string): string | undefined {
   let answer = answers.get(accept);
   if (answer === undefined) {
-    answer = request.accepts(GRAPHQL_RESPONSE, JSON_TYPE) || "";
+    answer = String(accepts(request).types([GRAPHQL_RESPONSE, JSON_TYPE]) || "");
     if (accept.length < 1000) answers.set(accept, answer);
   }
   return answer || undefined;

@@ -1,8 +1,10 @@
-import type { Request, RequestHandler, Response } from "express";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Request } from "express";
 import type { Logger } from "pino";
 import type { ApiMetrics } from "../metrics/api-metrics.ts";
 import { inRequest, newRequestScope, type RequestScope } from "../request-scope.ts";
 import type { Tracing } from "../tracing.ts";
+import type { Step } from "./step.ts";
 
 /**
  * One line for each request, and its metrics. The id of a proxy that is believed (TRUST_PROXY) is
@@ -13,12 +15,12 @@ export function logRequests(options: {
   metrics: ApiMetrics;
   trustProxy: number | false;
   tracing: Tracing | undefined;
-}): RequestHandler {
+}): Step {
   const { logger, metrics, trustProxy, tracing } = options;
   return (request, response, next) => {
     const began = performance.now();
     const scope = newRequestScope(trustProxy ? givenId(request) : undefined);
-    scope.trace = tracing?.begin(request.get("traceparent"));
+    scope.trace = tracing?.begin(headerOf(request, "traceparent"));
     response.setHeader("X-Request-Id", scope.id);
     response.once("close", () => {
       const duration = performance.now() - began;
@@ -69,9 +71,12 @@ function tenths(milliseconds: number): number {
   return Math.round(milliseconds * 10) / 10;
 }
 
+/** What Express knows of a request that came to it. */
+type Routed = IncomingMessage & Partial<Pick<Request, "originalUrl" | "route">>;
+
 /** No query string, and of a path its pattern alone: what is variable in it may be a code. */
-function routeOf(request: Request, response: Response): string {
-  const [path = ""] = request.originalUrl.split("?");
+function routeOf(request: Routed, response: ServerResponse): string {
+  const [path = ""] = (request.originalUrl ?? request.url ?? "").split("?");
   if (request.route) {
     // Not baseUrl, which an error takes back on its way out of the router.
     const own = segmentsOf(request.route.path);
@@ -88,7 +93,12 @@ function segmentsOf(path: string): string[] {
 /** What grafserv serves has no route of Express's. */
 const KNOWN_PATHS = new Set(["/graphql", "/graphiql"]);
 
-function givenId(request: Request): string | undefined {
-  const id = request.get("x-request-id");
+function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+function givenId(request: IncomingMessage): string | undefined {
+  const id = headerOf(request, "x-request-id");
   return id !== undefined && /^[\w.:-]{8,128}$/.test(id) ? id : undefined;
 }

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { RequestHandler } from "express";
 import helmet from "helmet";
+import type { Step } from "./step.ts";
 
 /** helmet's headers, which are the same for every answer: they are asked for once. */
-export function securityHeaders(graphiql: boolean): RequestHandler {
+export function securityHeaders(graphiql: boolean): Step {
   const headers = new Map<string, string>();
   const recorder = {
     setHeader: (name: string, value: string) => headers.set(name, value),

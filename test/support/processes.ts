@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import packageJson from "../../package.json" with { type: "json" };
+
+const { scripts: npmScripts } = packageJson;
 
 export interface Running {
   child: ChildProcess;
@@ -67,12 +70,19 @@ export function run(
   };
 }
 
-/** Our entry points with the Node.js that runs the tests. */
+/** Our entry points with the Node.js that runs the tests, and the flags of their npm scripts. */
 export function runEntry(
   entry: string,
   env: Record<string, string> = {},
   args: string[] = [],
 ): Running {
-  const flag = "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON";
-  return run(process.execPath, [flag, entry, ...args], { env });
+  return run(process.execPath, [...nodeFlagsOf(entry), entry, ...args], { env });
+}
+
+/** Node.js's flags: of an entry point those of its npm script, of any other file none that tunes it. */
+export function nodeFlagsOf(file: string): string[] {
+  const script = Object.values(npmScripts).find((text) =>
+    file.endsWith(text.split(" ").at(-1) ?? ""),
+  );
+  return (script ?? npmScripts.bench).match(/--\S+/g) ?? [];
 }
