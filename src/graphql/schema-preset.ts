@@ -13,6 +13,7 @@ import { FunctionOrderPlugin } from "./function-order-plugin.ts";
 import { InboxPlugin } from "./inbox-plugin.ts";
 import { JsonLiteralPlugin } from "./json-literal-plugin.ts";
 import { LiveTablesPlugin } from "./live-tables-plugin.ts";
+import { MePlugin } from "./me-plugin.ts";
 import { NamingPlugin } from "./naming-plugin.ts";
 import { NodeIdPlugin } from "./node-id-plugin.ts";
 import { NotFoundPlugin } from "./not-found-plugin.ts";
@@ -44,6 +45,7 @@ export const SCHEMA_PRESET: GraphileConfig.Preset = {
     SignInPlugin,
     QuietHoursPlugin,
     SendNotificationPlugin,
+    MePlugin,
     UpdateMePlugin,
     InboxPlugin,
     PushActivityPlugin,

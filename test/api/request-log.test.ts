@@ -153,11 +153,13 @@ describe("the log", () => {
 
   it("tells of a fault under the id that the client was given", async () => {
     await api.database.owner.query(`
-      create or replace function app_public.me() returns app_public.users language plpgsql stable
-      security definer set search_path = pg_catalog, public, pg_temp
+      create or replace function app_public.users_unread_notification_count(u app_public.users) returns int
+      language plpgsql stable
       as $$ begin raise exception 'out of order' using detail = 'row of jane@example.com'; end $$`);
     const { token } = await api.signUp();
-    const { errors } = await api.graphql("query Broken { me { id } }", { token });
+    const { errors } = await api.graphql("query Broken { me { unreadNotificationCount } }", {
+      token,
+    });
     const line = await lineOf("Broken");
     expect(errors[0]?.extensions).toEqual({ code: "INTERNAL", errorId: line.id });
     expect(lines().find(({ errorId }) => errorId === line.id)).toMatchObject({

@@ -88,11 +88,11 @@ it("SQL knows the request's own span, and one without a caller begins a trace", 
   const first = await spanOf("OverSocket");
   expect(first.parentSpanId ?? "").toBe("");
   await api.database.owner.query(`
-    create or replace function app_public.me() returns app_public.users language plpgsql stable
-    security definer set search_path = pg_catalog, public, pg_temp
+    create or replace function app_public.users_unread_notification_count(u app_public.users) returns int
+    language plpgsql stable
     as $$ begin raise exception '%', current_setting('request.traceparent') using errcode = 'HWINP'; end $$`);
   const { token } = await api.signUp("second@example.com");
-  const { errors } = await api.graphql("query Told { me { id } }", { token });
+  const { errors } = await api.graphql("query Told { me { unreadNotificationCount } }", { token });
   const told = await spanOf("Told");
   expect(errors[0]?.message).toContain(`00-${told.traceId}-${told.spanId}-01`);
 });
