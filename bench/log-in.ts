@@ -126,7 +126,7 @@ const bench: Bench = async (options) => {
       ratio: of(({ databaseCpu, bare }) => databaseCpu / bare.cpu),
       target: { atMost: 0.5 },
     },
-    ...compareReads(idle, meanwhile),
+    ...compareReads([{ idle, meanwhile }]),
   ];
 };
 

@@ -2,7 +2,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { until } from "../test/support/until.ts";
 import type { Bench } from "./support/bench.ts";
 import { openEnvironment } from "./support/environment.ts";
-import { createEmulatorClient, createPhones, notify, settled } from "./support/pushes.ts";
+import {
+  createEmulatorClient,
+  createPhones,
+  notify,
+  requireAccepted,
+  settled,
+} from "./support/pushes.ts";
 import { quantile } from "./support/statistics.ts";
 
 const SAMPLES = 200;
@@ -23,7 +29,8 @@ const bench: Bench = async (options) => {
   for (const [index, user] of users.entries()) {
     const id = await notify(owner, [user]);
     const committedAt = Date.now();
-    await settled(owner, id, 1);
+    await settled(owner, id);
+    await requireAccepted(owner, id, 1);
     const [message] = await until(
       () => emulator.messages(`phone-${index + 1}`),
       (messages) => messages.length > 0,

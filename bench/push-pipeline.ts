@@ -1,10 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { until } from "../test/support/until.ts";
 import type { Bench, Figure } from "./support/bench.ts";
-import { compareReads, createBystander, watchReads } from "./support/bystander.ts";
+import { compareReads, createBystander, type Watched, watchReads } from "./support/bystander.ts";
 import { type Environment, openEnvironment } from "./support/environment.ts";
 import { createClient } from "./support/graphql.ts";
-import { createEmulatorClient, createPhones, notify, settled } from "./support/pushes.ts";
+import {
+  createEmulatorClient,
+  createPhones,
+  notify,
+  requireAccepted,
+  settled,
+} from "./support/pushes.ts";
 import { median } from "./support/statistics.ts";
 import { cpuTime, peakMemory } from "./support/system.ts";
 
@@ -13,9 +19,12 @@ const ROUNDS = 3;
 const MANY_DEVICES = 50_000;
 /** Devices of the pushes that do not count. */
 const WARM_UP = 2000;
-/** Milliseconds between two reads of the bystander, and how long it is watched idle: about as long as a large push takes. */
+/** Pushes that a bystander meets. */
+const BYSTANDER_ROUNDS = 3;
+/** Milliseconds between two reads of the bystander, of those that do not count, and between a push and idleness. */
 const INTERVAL = 10;
-const IDLE = 10_000;
+const WARM_UP_READS = 5000;
+const SETTLING = 500;
 
 /** What bare-push-loop.ts prints: messages a second, and the CPU of its process and the emulator. */
 interface Bare {
@@ -41,12 +50,21 @@ const bench: Bench = async (options) => {
   const worker = await environment.startWorker(host);
   const users = await createPhones(owner, devices);
 
-  /** One push to this many devices, each of which gets it once: the seconds it took. */
-  async function push(count: number): Promise<number> {
+  /** One push to this many devices, each of which gets it once: the seconds it took. `meanwhile` is over when that is. */
+  async function push(
+    count: number,
+    meanwhile?: (sending: Promise<unknown>) => Promise<void>,
+  ): Promise<number> {
     await emulator.forget();
     const began = performance.now();
-    await settled(owner, await notify(owner, users.slice(0, count)), count);
+    const sending = notify(owner, users.slice(0, count)).then(async (notification) => {
+      await settled(owner, notification);
+      return notification;
+    });
+    await meanwhile?.(sending);
+    const id = await sending;
     const seconds = (performance.now() - began) / 1000;
+    await requireAccepted(owner, id, count);
     const phones = await emulator.phones();
     if (phones.length !== count || phones.some(({ messages }) => messages !== 1)) {
       throw new Error(`${count} devices, ${phones.length} phones, not one message each.`);
@@ -85,22 +103,31 @@ const bench: Bench = async (options) => {
     { name: "pushes", value: pushes, unit: "/s", target: { atLeast: 4000 } },
     { name: "worker's CPU then", value: of(({ cores }) => cores), unit: "cores" },
     { name: "worker, most memory", value: memory, unit: "MB", target: { atMost: 300 } },
-    ...(await bystanderFigures(environment, () => push(devices))),
+    ...(await bystanderFigures(environment, (watch) => push(devices, watch))),
     await fanOutFigure(environment, emulator, users),
   ];
 };
 
-/** What an API read takes, idle and while the worker pushes. */
+/** What an API read takes, idle and while the worker pushes, in turns that are equally long. */
 async function bystanderFigures(
   environment: Environment,
-  work: () => Promise<unknown>,
+  work: (meanwhile: (working: Promise<unknown>) => Promise<void>) => Promise<number>,
 ): Promise<Figure[]> {
   const client = createClient((await environment.startApi()).url);
   const token = await createBystander(client);
-  await watchReads(client, token, INTERVAL, delay(1000));
-  const idle = await watchReads(client, token, INTERVAL, delay(IDLE));
-  const meanwhile = await watchReads(client, token, INTERVAL, work());
-  return compareReads(idle, meanwhile, 2);
+  await watchReads(client, token, INTERVAL, delay(WARM_UP_READS));
+  const rounds: Watched[] = [];
+  while (rounds.length < BYSTANDER_ROUNDS) {
+    let meanwhile: number[] = [];
+    const seconds = await work(async (working) => {
+      meanwhile = await watchReads(client, token, INTERVAL, working);
+    });
+    // What the push left to be done is not idle.
+    await delay(SETTLING);
+    const idle = await watchReads(client, token, INTERVAL, delay(seconds * 1000));
+    rounds.push({ idle, meanwhile });
+  }
+  return compareReads(rounds, 2);
 }
 
 /** Deliveries written a second, while the emulator answers nobody; no push ends after that. */

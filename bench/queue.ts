@@ -48,10 +48,11 @@ const bench: Bench = async (options) => {
   const done = before.jobs - (await left());
   return [
     { name: "jobs queued", value: queued, unit: "" },
-    ...named("while they lie there", compareReads(idle, lying, 2)),
-    ...named("while one worker works them off", compareReads(idle, working, 2)).filter(
-      ({ name }) => !name.endsWith("idle"),
-    ),
+    ...named("while they lie there", compareReads([{ idle, meanwhile: lying }], 2)),
+    ...named(
+      "while one worker works them off",
+      compareReads([{ idle, meanwhile: working }], 2),
+    ).filter(({ name }) => !name.endsWith("idle")),
     {
       name: "jobs done meanwhile, one device each",
       value: (done / (performance.now() - before.at)) * 1000,

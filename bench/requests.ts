@@ -11,10 +11,10 @@ import { requestsPerSecond, requireWrk } from "./support/wrk.ts";
 const USERS = 20;
 const ITEMS = 200;
 /** Many and short, in turns: a shared machine is faster one moment than the next. */
-const ROUNDS = 10;
+const ROUNDS = 12;
 /** Seconds of a round, and before the first one that counts: V8 goes on compiling for that long. */
 const ROUND = 1;
-const WARM_UP = 5;
+const WARM_UP = 10;
 
 /** The same request to the three servers. */
 interface Operation {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Figure } from "./bench.ts";
 import type { Client } from "./graphql.ts";
-import { quantile } from "./statistics.ts";
+import { median, quantile } from "./statistics.ts";
 
 const QUERY = "{ items(first: 5) { nodes { id title } } }";
 
@@ -45,18 +45,29 @@ export async function watchReads(
   return Promise.all(answers);
 }
 
-/** p50 and p99 of such reads, idle and meanwhile. */
-export function compareReads(idle: number[], meanwhile: number[], p99AtMost?: number): Figure[] {
+/** Such reads of one round: idle and meanwhile. */
+export interface Watched {
+  idle: number[];
+  meanwhile: number[];
+}
+
+/** p50 and p99 of such reads, the median of the rounds. */
+export function compareReads(rounds: Watched[], p99AtMost?: number): Figure[] {
   return [0.5, 0.99].flatMap((share) => {
-    const [before, then] = [quantile(idle, share), quantile(meanwhile, share)];
+    const of = (figure: (idle: number, meanwhile: number) => number) =>
+      median(
+        rounds.map(({ idle, meanwhile }) =>
+          figure(quantile(idle, share), quantile(meanwhile, share)),
+        ),
+      );
     const target = share === 0.99 && p99AtMost !== undefined ? { atMost: p99AtMost } : undefined;
     return [
-      { name: `a bystander's read, p${share * 100}, idle`, value: before, unit: "ms" },
+      { name: `a bystander's read, p${share * 100}, idle`, value: of((idle) => idle), unit: "ms" },
       {
         name: "the same meanwhile",
-        value: then,
+        value: of((_idle, meanwhile) => meanwhile),
         unit: "ms",
-        ratio: then / before,
+        ratio: of((idle, meanwhile) => meanwhile / idle),
         ...(target ? { target } : {}),
       },
     ];

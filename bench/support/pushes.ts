@@ -38,8 +38,8 @@ export async function notify(owner: Pool, users: number[]): Promise<number> {
   return rows[0]?.id as number;
 }
 
-/** Waits until every outcome is written. @throws where one of them is not `accepted` */
-export async function settled(owner: Pool, id: number, devices: number): Promise<void> {
+/** Waits until every outcome is written. */
+export async function settled(owner: Pool, id: number): Promise<void> {
   await until(
     async () => {
       const { rows } = await owner.query<{ status: string }>(
@@ -51,6 +51,10 @@ export async function settled(owner: Pool, id: number, devices: number): Promise
     (status) => FINAL.includes(status),
     PATIENCE,
   );
+}
+
+/** @throws where one of its outcomes is not `accepted` */
+export async function requireAccepted(owner: Pool, id: number, devices: number): Promise<void> {
   const { rows } = await owner.query<{ accepted: number }>(
     `select count(*)::int as accepted from app_public.notification_deliveries
      where notification_id = $1 and status = 'accepted' and message_id is not null`,
