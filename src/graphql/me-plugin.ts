@@ -1,6 +1,5 @@
-import { context, inhibitOnNull, lambda, type Step } from "postgraphile/grafast";
+import { access, context, inhibitOnNull } from "postgraphile/grafast";
 import { wrapPlans } from "postgraphile/utils";
-import type { Identity } from "../auth/access-tokens.ts";
 
 /**
  * `me` is read as what app_public.me() says it is: the row of users of who asks, as row-level security shows it to them.
@@ -13,11 +12,7 @@ export const MePlugin = wrapPlans((build) => {
   return {
     Query: {
       me() {
-        const $userId = lambda(
-          context().get("identity") as Step<Identity>,
-          ({ userId }) => userId ?? null,
-          true,
-        );
+        const $userId = access<number | undefined>(context(), ["identity", "userId"]);
         return users.get({ id: inhibitOnNull($userId) });
       },
     },

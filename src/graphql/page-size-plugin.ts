@@ -1,4 +1,11 @@
-import { ConstantStep, constant, type FieldArg, lambda, type Step } from "postgraphile/grafast";
+import {
+  __InputStaticLeafStep,
+  ConstantStep,
+  constant,
+  type FieldArg,
+  lambda,
+  type Step,
+} from "postgraphile/grafast";
 import { ApiError } from "../errors.ts";
 
 export const DEFAULT_PAGE = 20;
@@ -74,15 +81,22 @@ function isCollection(scope: {
 
 /** Computed once, with the plan, where the operation itself says what is asked for; what is refused is refused as it runs. */
 function computed($values: Step[], compute: (values: readonly unknown[]) => number | null): Step {
-  const known = $values.filter(($value) => $value instanceof ConstantStep);
+  const known = $values.flatMap(staticValue);
   if (known.length === $values.length) {
     try {
-      return constant(compute(known.map(({ data }) => data)));
+      return constant(compute(known));
     } catch {
       // As below.
     }
   }
   return lambda($values, compute);
+}
+
+/** Of a default, or of what stands in the operation itself; nothing of a variable. */
+function staticValue($value: Step): [unknown] | [] {
+  if ($value instanceof ConstantStep) return [$value.data];
+  if ($value instanceof __InputStaticLeafStep) return [$value.unbatchedExecute()];
+  return [];
 }
 
 function firstOf(first: unknown, last: unknown): number | null {
