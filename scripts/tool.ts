@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import pg from "pg";
-import { ConfigError, loadConfig } from "../src/config.ts";
+import { type Config, ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
 import { startFault } from "../src/processes/run.ts";
 import { CHORES } from "./chores.ts";
@@ -47,7 +47,14 @@ export async function callTool(
       printer.log(helpFor(name, command));
       return 0;
     }
-    const answer = await answerOf(command, args, options, environment);
+    const config = loadConfig("howdah", environment);
+    if (config.databaseUrl === undefined) {
+      // An operator who forgot to load the environment would take its answers for those of production.
+      printer.error(
+        `DATABASE_URL is not set: this is the embedded database in ${config.dataDirectory}.`,
+      );
+    }
+    const answer = await answerOf(command, args, options, config);
     print(answer, options.json === true, printer);
     return 0;
   } catch (error) {
@@ -115,9 +122,8 @@ async function answerOf(
   command: Command,
   args: string[],
   options: CommandContext["options"],
-  environment: NodeJS.ProcessEnv,
+  config: Config,
 ): Promise<Answer> {
-  const config = loadConfig("howdah", environment);
   await using stack = new AsyncDisposableStack();
   try {
     const connections = await openConnections(config);

@@ -29,6 +29,8 @@ export interface Config {
   };
   worker: { host: string; opsPort: number };
   publicUrl: string;
+  /** False where it is what development has. */
+  hasPublicUrl: boolean;
   allowedOrigins: string[];
   graphiql: boolean;
   /** A file of operations by id; `only`: no others are taken. */
@@ -302,6 +304,7 @@ function toConfig(v: Variables): Config {
     },
     worker: { host: v.HOST, opsPort: v.WORKER_OPS_PORT },
     publicUrl,
+    hasPublicUrl: v.PUBLIC_URL !== undefined,
     allowedOrigins: v.ALLOWED_ORIGINS,
     // All that it asks would be refused.
     graphiql: !only && (v.GRAPHIQL ? v.GRAPHIQL === "on" : !production),

@@ -1,4 +1,5 @@
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { FileMigration } from "graphile-migrate/dist/migration.js";
 import type { Config } from "../../src/config.ts";
 import { committedMigrations, readHistory, refuseAhead } from "../../src/database/committed.ts";
@@ -49,6 +50,8 @@ export async function commit(config: Config, args: string[]): Promise<void> {
         throw await explain(error, settings, url, text);
       }
       const file = `migrations/committed/${(await committedMigrations(settings)).at(-1)?.realFilename}`;
+      // graphile-migrate's is its owner's alone, whom the API in a container, or of another user, is not.
+      await chmod(join(ROOT, file), 0o644);
       // What was saved meanwhile is no part of it, and stays.
       const isAsItWas = (await readCurrent(ROOT)) === original;
       if (isAsItWas) await writeFile(CURRENT, `${blank.trim()}\n`);

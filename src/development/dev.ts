@@ -49,16 +49,25 @@ export function main(): Promise<void> {
       onAnotherDatabase: () => void welcome(databaseUrl, emulator, logger),
     });
     stack.defer(() => loop.stop());
-    await loop.start();
-    await welcome(databaseUrl, emulator, logger);
-
-    const watcher = watchFiles(ROOT, ["migrations", "src", "tasks"], (paths) => {
-      const held = [...paths].filter((path) => HELD.test(path));
+    const follow = (paths: Iterable<string>) => {
+      const all = [...paths];
+      const held = all.filter((path) => HELD.test(path));
       if (held.length > 0) console.log(`${held.join(", ")}: start npm run dev again to have it`);
-      void loop.changed([...paths].filter((path) => !HELD.test(path)));
+      void loop.changed(all.filter((path) => !HELD.test(path)));
+    };
+    // From before current.sql is read: what is saved while the first API starts comes after it.
+    const early = new Set<string>();
+    let isUp = false;
+    const watcher = watchFiles(ROOT, ["migrations", "src", "tasks"], (paths) => {
+      if (isUp) follow(paths);
+      else for (const path of paths) early.add(path);
     });
     stack.defer(() => watcher.stop());
+    await loop.start();
+    await welcome(databaseUrl, emulator, logger);
     console.log("Watching migrations/, src/ and tasks/.");
+    isUp = true;
+    if (early.size > 0) follow(early);
     const disposables = stack.move();
     return { stop: () => disposables.disposeAsync() };
   });

@@ -76,6 +76,11 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
   if (authenticatorUrl === undefined || listenUrl === undefined) {
     throw new Error("AUTHENTICATOR_DATABASE_URL must be set.");
   }
+  if (config.production && !config.hasPublicUrl) {
+    logger.warn(
+      `PUBLIC_URL is not set: tokens are issued by, and links lead to, ${config.publicUrl}`,
+    );
+  }
   const stack = new AsyncDisposableStack();
   const registry = new Registry();
   const metrics = createApiMetrics(registry);

@@ -45,8 +45,8 @@ export function answerError(error: unknown, response: ServerResponse, logger: Lo
     sendGraphQLError(response, STATUS[error.code] ?? 400, error);
     return;
   }
-  const status = Number((error as { statusCode?: unknown }).statusCode) || 500;
-  if (status < 500) {
+  const status = Number((error as { statusCode?: unknown } | null)?.statusCode);
+  if (status >= 400 && status < 500) {
     const refusal = new ApiError("BAD_USER_INPUT", "This request could not be read.");
     sendGraphQLError(response, status, refusal);
     return;

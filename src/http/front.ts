@@ -50,26 +50,37 @@ export function createFront(options: {
     options.graphql,
   ]);
   return (request, response) => {
-    const isGraphQL = pathOf(request) === GRAPHQL_PATH;
-    forAll(request, response, (failure) => {
-      if (failure !== undefined) return answerError(failure, response, logger);
-      if (!isGraphQL) return options.app(request, response);
-      graphql(request, response, (error) => {
-        if (error === undefined) answerNotFound(response);
-        else answerError(error, response, logger);
+    const fail = (error: unknown) => answerError(error, response, logger);
+    try {
+      const path = pathOf(request);
+      forAll(request, response, (failure) => {
+        if (failure) return fail(failure);
+        // `*` has no path either: OPTIONS has been answered by now, and nothing else may ask for it.
+        if (path === undefined) return answerNotFound(response);
+        if (path !== GRAPHQL_PATH) return options.app(request, response);
+        graphql(request, response, (error) => {
+          if (error) fail(error);
+          else answerNotFound(response);
+        });
       });
-    });
+    } catch (error) {
+      fail(error);
+    }
   };
 }
 
-/** A target may be a whole URL (RFC 9112, 3.2.2); from here on it is a path. */
-function pathOf(request: IncomingMessage): string {
-  const { url = "/" } = request;
-  if (!url.startsWith("/") && URL.canParse(url)) {
-    const { pathname, search } = new URL(url);
-    request.url = pathname + search;
+/** What stands before the path where a target is a whole URL (RFC 9112, 3.2.2). */
+const AUTHORITY = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i;
+
+/** From here on a target is a path, cut out as it was sent: what a proxy in front has looked at. Undefined where it has none. */
+function pathOf(request: IncomingMessage): string | undefined {
+  let url = request.url ?? "";
+  if (AUTHORITY.test(url)) {
+    url = url.replace(AUTHORITY, "");
+    if (!url.startsWith("/")) url = `/${url}`;
+    request.url = url;
   }
-  return (request.url ?? "/").split("?", 1)[0] as string;
+  return url.startsWith("/") ? (url.split("?", 1)[0] as string) : undefined;
 }
 
 const onlyPost: Step = (request, response, next) => {

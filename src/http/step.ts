@@ -22,8 +22,8 @@ export function inSequence(steps: readonly Step[]): Step {
   return steps.reduceRight<Step>(
     (rest, step) => (request, response, next) =>
       step(request, response, (error) => {
-        if (error === undefined) rest(request, response, next);
-        else next(error);
+        if (error) next(error);
+        else rest(request, response, next);
       }),
     (_request, _response, next) => next(),
   );

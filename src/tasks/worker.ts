@@ -227,8 +227,9 @@ function withTasks(tasks: TaskList): RunnerOptions[] {
 }
 
 /** What a deployment may leave out, and should know that it has. */
-function unsent({ smtpUrl, smsWebhook }: Config): string[] {
+function unsent({ smtpUrl, smsWebhook, hasPublicUrl, publicUrl }: Config): string[] {
   return [
+    ...(hasPublicUrl ? [] : [`PUBLIC_URL is not set: links in mails lead to ${publicUrl}`]),
     ...(smtpUrl
       ? []
       : ["SMTP_URL is not set: mails become files in DATA_DIR/mail, and reach nobody"]),

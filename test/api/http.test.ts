@@ -163,18 +163,47 @@ describe("HTTP", () => {
     await development.stop();
   });
 
-  it("closes what is no HTTP", async () => {
+  /** The first line of what comes for these bytes, until the connection is closed. */
+  function answerTo(bytes: string): Promise<string> {
     const { hostname, port } = new URL(api.url);
-    const answer = await new Promise<string>((resolve) => {
+    return new Promise<string>((resolve) => {
       let text = "";
-      const socket = connect(Number(port), hostname, () => socket.write("nonsense\r\n\r\n"));
+      const socket = connect(Number(port), hostname, () => socket.write(bytes));
       socket.on("data", (chunk) => {
         text += chunk;
       });
       socket.on("close", () => resolve(text));
     });
-    expect(answer).toMatch(/^HTTP\/1.1 400/);
+  }
+
+  it("closes what is no HTTP", async () => {
+    expect(await answerTo("nonsense\r\n\r\n")).toMatch(/^HTTP\/1.1 400/);
   });
+
+  it.each([
+    ["POST", "http://localhost/graphql", 200],
+    ["POST", "http://localhost/graphql?x=1", 200],
+    // As a proxy has seen it, that looks at paths: nothing is made of dots.
+    ["POST", "http://localhost/x/../graphql", 404],
+    ["POST", "/x/../graphql", 404],
+    ["GET", "http://localhost/x/../console/", 404],
+    ["GET", "http://localhost", 404],
+    ["GET", "foo://", 404],
+    ["GET", "*", 404],
+    ["OPTIONS", "*", 204],
+  ])(
+    "a target that is a whole URL is its path as it was sent: %s %s is %i",
+    async (method, target, status) => {
+      const body = method === "POST" ? QUERY : "";
+      const answer = await answerTo(
+        `${method} ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n` +
+          `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      );
+      expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status}`));
+      if (status === 404) expect(answer).toContain('"code":"NOT_FOUND"');
+      expect(answer).toMatch(/^x-request-id: /im);
+    },
+  );
 
   it("live, ready and metrics are on the ops port and not on the public one", async () => {
     expect(await (await fetch(`${api.opsUrl}/live`)).text()).toBe("ok");

@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -58,7 +58,10 @@ describe("on the embedded database", { timeout: 180_000 }, () => {
     expect(done.output).toMatch(/^migrations\/committed\/\d{6}-notes-of-people\.sql\n/);
     expect(done.code).toBe(0);
     const file = await committed(project.root);
-    const text = await readFile(join(project.root, "migrations/committed", file), "utf8");
+    const path = join(project.root, "migrations/committed", file);
+    // Whoever runs the API may read it.
+    expect((await stat(path)).mode & 0o777).toBe(0o644);
+    const text = await readFile(path, "utf8");
     expect(text).toMatch(
       /^--! Previous: sha1:\w+\n--! Hash: sha1:\w+\n--! Message: Notes of people\n\n/,
     );
