@@ -48,12 +48,6 @@ export async function callTool(
       return 0;
     }
     const config = loadConfig("howdah", environment);
-    if (config.databaseUrl === undefined) {
-      // An operator who forgot to load the environment would take its answers for those of production.
-      printer.error(
-        `DATABASE_URL is not set: this is the embedded database in ${config.dataDirectory}.`,
-      );
-    }
     const answer = await answerOf(command, args, options, config);
     print(answer, options.json === true, printer);
     return 0;

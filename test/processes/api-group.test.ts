@@ -93,7 +93,7 @@ describe("API_PROCESSES=2", () => {
     expect((await fetch(`${opsUrl}/ready`)).status).toBe(503);
     expect(await ask()).toBe(200);
     await expect
-      .poll(async () => (await fetch(`${opsUrl}/ready`)).status, { timeout: 15_000 })
+      .poll(async () => (await fetch(`${opsUrl}/ready`)).status, { timeout: 50_000 })
       .toBe(200);
   });
 

@@ -100,7 +100,7 @@ describe("new:function", () => {
 
 describe("all that is made", () => {
   it("passes the tests made with it, the formatter, the linter and the compiler, as it is", {
-    timeout: 90_000,
+    timeout: 240_000,
   }, async () => {
     const made = [
       ["new:table", "memos", "--owned-by", "users", "--live", ...COLUMNS],
