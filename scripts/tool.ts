@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import pg from "pg";
-import { type Config, ConfigError, loadConfig } from "../src/config.ts";
+import { ConfigError, loadConfig } from "../src/config.ts";
 import { openConnections } from "../src/database/connections.ts";
 import { startFault } from "../src/processes/run.ts";
 import { CHORES } from "./chores.ts";
@@ -47,8 +47,7 @@ export async function callTool(
       printer.log(helpFor(name, command));
       return 0;
     }
-    const config = loadConfig("howdah", environment);
-    const answer = await answerOf(command, args, options, config);
+    const answer = await answerOf(command, args, options, environment);
     print(answer, options.json === true, printer);
     return 0;
   } catch (error) {
@@ -116,8 +115,9 @@ async function answerOf(
   command: Command,
   args: string[],
   options: CommandContext["options"],
-  config: Config,
+  environment: NodeJS.ProcessEnv,
 ): Promise<Answer> {
+  const config = loadConfig("howdah", environment);
   await using stack = new AsyncDisposableStack();
   try {
     const connections = await openConnections(config);

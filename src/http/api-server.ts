@@ -141,6 +141,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     const stopping = new AbortController();
     const serv = pgl.createServ((grafservConfig) => new HowdahGrafserv(grafservConfig));
     await serv.ready();
+    const answer = serv.handler();
     // The schema has to stand before anybody is let in: a broken one is a failed start.
     await pgl.getSchema();
     const app = createApp({
@@ -151,14 +152,14 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       liveEvents,
       development: options.development,
       stopping: stopping.signal,
-      graphiql: serv.handler(),
+      graphiql: answer,
       logger,
     });
     const front = createFront({
       config,
       development: options.development !== undefined,
       accessTokens,
-      graphql: serv.handler(),
+      graphql: answer,
       app,
       logger,
       metrics,
