@@ -57,6 +57,10 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
       url ??= message.url;
       if ([...missing.values()].every((fault) => fault === null)) started.resolve();
     });
+    // A message to one that has just died cannot be written: its exit, or its silence, is what counts.
+    worker.on("error", (error) => {
+      logger.debug({ pid: worker.process.pid, error }, "an API process could not be reached");
+    });
     worker.on("exit", (code) => void replace(worker, code));
     return worker;
   }

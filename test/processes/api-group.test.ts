@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type Running, runEntry } from "../support/processes.ts";
@@ -92,6 +93,19 @@ describe("API_PROCESSES=2", () => {
     await group.prints(/an API process has ended/);
     expect((await fetch(`${opsUrl}/ready`)).status).toBe(503);
     expect(await ask()).toBe(200);
+    await expect
+      .poll(async () => (await fetch(`${opsUrl}/ready`)).status, { timeout: 50_000 })
+      .toBe(200);
+  });
+
+  it("goes on when one dies while it could not look", { timeout: 60_000 }, async () => {
+    const [dying] = childrenOf(group) as [number];
+    // What falls due meanwhile comes before the news of that death: it speaks to one that is gone.
+    process.kill(group.child.pid as number, "SIGSTOP");
+    process.kill(dying, "SIGKILL");
+    await delay(1500);
+    process.kill(group.child.pid as number, "SIGCONT");
+    await group.prints(new RegExp(`"pid":${dying},.*an API process has ended`));
     await expect
       .poll(async () => (await fetch(`${opsUrl}/ready`)).status, { timeout: 50_000 })
       .toBe(200);

@@ -4,6 +4,9 @@ import packageJson from "../../package.json" with { type: "json" };
 
 const { scripts: npmScripts } = packageJson;
 
+/** What an ended process has printed is waited for so long, milliseconds. */
+const LAST_WORDS = 1000;
+
 export interface Running {
   child: ChildProcess;
   /** All that it has printed so far. */
@@ -51,7 +54,12 @@ export function run(
           reject(new Error(`${reason} before it printed ${pattern}:\n${output}`));
         };
         const timer = setTimeout(fail("Time was up"), timeout);
-        const onExit = fail("It ended");
+        // Its last words come after its end; never, where a child of its own keeps the pipes open.
+        const onExit = () => {
+          const ended = fail("It ended");
+          child.once("close", ended);
+          setTimeout(ended, LAST_WORDS);
+        };
         const done = () => {
           clearTimeout(timer);
           listeners.delete(check);
