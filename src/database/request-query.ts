@@ -33,7 +33,6 @@ const Query = pg.Query as unknown as new (
   set name(name: string | undefined);
   get text(): string;
   set text(text: string);
-  callback?: (error: unknown, outcomes?: Outcome[]) => void;
   _result: pg.QueryResult & { _types: unknown };
   _canceledDueToError: unknown;
   hasBeenParsed(connection: Connection): boolean;
@@ -98,10 +97,16 @@ class Settings extends Part {
  */
 class RequestQuery extends Query {
   readonly #parts: Part[];
+  readonly #settle: (outcomes: Outcome[]) => void;
   #position = 0;
 
-  constructor(settings: Statement, statements: readonly Statement[]) {
+  constructor(
+    settings: Statement,
+    statements: readonly Statement[],
+    settle: (outcomes: Outcome[]) => void,
+  ) {
     super(settings.text);
+    this.#settle = settle;
     this.queryMode = "extended";
     this.#parts = [new Settings(settings), ...statements.map((statement) => new Part(statement))];
   }
@@ -146,7 +151,7 @@ class RequestQuery extends Query {
   }
 
   handleReadyForQuery(): void {
-    this.callback?.(null, this.#outcomes());
+    this.#settle(this.#outcomes());
   }
 
   override handleError(error: unknown, { submittedNamedStatements }: Connection): void {
@@ -154,7 +159,7 @@ class RequestQuery extends Query {
     for (const { name } of this.#parts.slice(this.#position)) {
       if (name !== undefined) delete submittedNamedStatements[name];
     }
-    this.callback?.(null, this.#outcomes({ error }));
+    this.#settle(this.#outcomes({ error }));
   }
 
   #outcomes(failure?: { error: unknown }): Outcome[] {
@@ -181,8 +186,7 @@ export function queryWithSettings(
   statements: readonly Statement[],
 ): Promise<Outcome[]> {
   return new Promise((resolve) => {
-    const query = new RequestQuery(settings, statements);
-    query.callback = (_error, outcomes) => resolve(outcomes ?? []);
+    const query = new RequestQuery(settings, statements, resolve);
     client.query(query as unknown as pg.Submittable);
   });
 }

@@ -16,6 +16,7 @@ import { createPool, serverLimits } from "../database/pool.ts";
 import { type Replica, watchReplica } from "../database/replica.ts";
 import { openLiveEvents } from "../graphql/live-events.ts";
 import { createPreset } from "../graphql/preset.ts";
+import { keepMiddlewareYoung } from "../graphql/young-middleware.ts";
 import { createApiMetrics, watchApi, watchPool } from "../metrics/api-metrics.ts";
 import { countLogIns } from "../metrics/log-ins.ts";
 import { createReplicaMetrics } from "../metrics/replica-metrics.ts";
@@ -132,6 +133,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
       timeouts: options.timeouts,
       keptSteps: options.keptSteps,
     });
+    keepMiddlewareYoung();
     const pgl = postgraphile(preset);
     // What the services hold of the pool has to be given back.
     stack.defer(async () => {
