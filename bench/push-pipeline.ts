@@ -14,9 +14,8 @@ import {
 import { median } from "./support/statistics.ts";
 import { cpuTime, peakMemory } from "./support/system.ts";
 
-/** Rounds of bare loop and pipeline; one where there are many devices. */
+/** Rounds of bare loop and pipeline. */
 const ROUNDS = 3;
-const MANY_DEVICES = 50_000;
 /** Devices of the pushes that do not count. */
 const WARM_UP = 2000;
 /** Pushes that a bystander meets. */
@@ -75,7 +74,7 @@ const bench: Bench = async (options) => {
 
   await push(WARM_UP);
   const rounds: Round[] = [];
-  while (rounds.length < (devices < MANY_DEVICES ? ROUNDS : 1)) {
+  while (rounds.length < ROUNDS) {
     const bare = await environment.runProgram<Bare>("bare-push-loop.ts", [
       host,
       emulatorPid,

@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { setPriority } from "node:os";
 import type { Pool } from "pg";
 
 /** Linux counts CPU time in these, seconds. */
@@ -26,4 +27,13 @@ export async function backendCpuTime(owner: Pool, application: string): Promise<
   );
   const times = await Promise.all(rows.map(({ pid }) => cpuTime(pid)));
   return times.reduce((sum, seconds) => sum + seconds, 0);
+}
+
+/** A process's CPU weight in nice values: each step up is a quarter less (sched(7)); 3 is half, 19 what others leave. */
+export async function beNice(pid: number, nice: number): Promise<void> {
+  setPriority(pid, nice);
+  // Where Linux groups processes by session (sched(7), "The autogroup feature"), that of the group is what counts.
+  await writeFile(`/proc/${pid}/autogroup`, String(nice)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+  });
 }
