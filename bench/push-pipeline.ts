@@ -12,7 +12,7 @@ import {
   settled,
 } from "./support/pushes.ts";
 import { median } from "./support/statistics.ts";
-import { cpuTime, peakMemory } from "./support/system.ts";
+import { beNice, cpuTime, peakMemory } from "./support/system.ts";
 
 /** Rounds of bare loop and pipeline. */
 const ROUNDS = 3;
@@ -24,6 +24,10 @@ const BYSTANDER_ROUNDS = 3;
 const INTERVAL = 10;
 const WARM_UP_READS = 5000;
 const SETTLING = 500;
+/** Where an API is there: half of its CPU weight, as in deploy/kubernetes and docker-compose.yml. */
+const WORKER_NICE = 3;
+/** What is elsewhere in truth then takes what those of this machine leave. */
+const EMULATOR_NICE = 19;
 
 /** What bare-push-loop.ts prints: messages a second, and the CPU of its process and the emulator. */
 interface Bare {
@@ -102,7 +106,11 @@ const bench: Bench = async (options) => {
     { name: "pushes", value: pushes, unit: "/s", target: { atLeast: 4000 } },
     { name: "worker's CPU then", value: of(({ cores }) => cores), unit: "cores" },
     { name: "worker, most memory", value: memory, unit: "MB", target: { atMost: 300 } },
-    ...(await bystanderFigures(environment, (watch) => push(devices, watch))),
+    ...(await bystanderFigures(
+      environment,
+      { worker: worker.pid, emulator: emulatorPid },
+      (watch) => push(devices, watch),
+    )),
     await fanOutFigure(environment, emulator, users),
   ];
 };
@@ -110,9 +118,12 @@ const bench: Bench = async (options) => {
 /** What an API read takes, idle and while the worker pushes, in turns that are equally long. */
 async function bystanderFigures(
   environment: Environment,
+  pids: { worker: number; emulator: number },
   work: (meanwhile: (working: Promise<unknown>) => Promise<void>) => Promise<number>,
 ): Promise<Figure[]> {
   const client = createClient((await environment.startApi()).url);
+  await beNice(pids.worker, WORKER_NICE);
+  await beNice(pids.emulator, EMULATOR_NICE);
   const token = await createBystander(client);
   await watchReads(client, token, INTERVAL, delay(WARM_UP_READS));
   const rounds: Watched[] = [];

@@ -9,7 +9,6 @@ import { migrateDatabase } from "../../src/database/migrate.ts";
 import { createPool } from "../../src/database/pool.ts";
 import { nodeFlagsOf, type Running, run } from "../../test/support/processes.ts";
 import type { BenchOptions } from "./bench.ts";
-import { beNice } from "./system.ts";
 
 export interface Environment {
   /** As the owner, who sees everything. */
@@ -41,11 +40,6 @@ export interface Environment {
 const START_PATIENCE = 60_000;
 const PROGRAM_PATIENCE = 60_000;
 const SUBSCRIBE_PATIENCE = 180_000;
-
-/** Half of the API's CPU weight, as in deploy/kubernetes and docker-compose.yml. */
-const WORKER_NICE = 3;
-/** What is elsewhere in truth takes what those of this machine leave. */
-const EMULATOR_NICE = 19;
 
 /** A migrated database on an embedded cluster of its own, durable as in production. */
 export async function openEnvironment(options: BenchOptions): Promise<Environment> {
@@ -114,12 +108,10 @@ export async function openEnvironment(options: BenchOptions): Promise<Environmen
       const env = { ...shared, WORKER_OPS_PORT: "0", FCM_EMULATOR_HOST: emulatorHost };
       const worker = start("src/worker.ts", [], env);
       await worker.prints(/"worker ready"/, START_PATIENCE);
-      await beNice(worker.child.pid as number, WORKER_NICE);
       return { pid: worker.child.pid as number };
     },
     async startEmulator() {
       const emulator = start("src/fcm-emulator.ts", [], { FCM_EMULATOR_PORT: "0" });
-      await beNice(emulator.child.pid as number, EMULATOR_NICE);
       const [, host] = await emulator.prints(/FCM_EMULATOR_HOST=([^,]+),/, START_PATIENCE);
       return { host: host as string, pid: emulator.child.pid as number };
     },
