@@ -23,6 +23,8 @@ interface Connection {
   sync(): void;
 }
 
+type Callback = (error: unknown, outcomes?: Outcome[]) => void;
+
 /** pg's own query, of which its types say less than there is. Of what is no text it makes a copy, which costs more. */
 const Query = pg.Query as unknown as new (
   text: string,
@@ -33,6 +35,7 @@ const Query = pg.Query as unknown as new (
   set name(name: string | undefined);
   get text(): string;
   set text(text: string);
+  callback?: Callback;
   _result: pg.QueryResult & { _types: unknown };
   _canceledDueToError: unknown;
   hasBeenParsed(connection: Connection): boolean;
@@ -97,16 +100,12 @@ class Settings extends Part {
  */
 class RequestQuery extends Query {
   readonly #parts: Part[];
-  readonly #settle: (outcomes: Outcome[]) => void;
   #position = 0;
 
-  constructor(
-    settings: Statement,
-    statements: readonly Statement[],
-    settle: (outcomes: Outcome[]) => void,
-  ) {
+  constructor(settings: Statement, statements: readonly Statement[], callback: Callback) {
     super(settings.text);
-    this.#settle = settle;
+    // By this name, because pg wraps it where the URL has a query_timeout.
+    this.callback = callback;
     this.queryMode = "extended";
     this.#parts = [new Settings(settings), ...statements.map((statement) => new Part(statement))];
   }
@@ -151,7 +150,7 @@ class RequestQuery extends Query {
   }
 
   handleReadyForQuery(): void {
-    this.#settle(this.#outcomes());
+    this.callback?.(null, this.#outcomes());
   }
 
   override handleError(error: unknown, { submittedNamedStatements }: Connection): void {
@@ -159,7 +158,7 @@ class RequestQuery extends Query {
     for (const { name } of this.#parts.slice(this.#position)) {
       if (name !== undefined) delete submittedNamedStatements[name];
     }
-    this.#settle(this.#outcomes({ error }));
+    this.callback?.(null, this.#outcomes({ error }));
   }
 
   #outcomes(failure?: { error: unknown }): Outcome[] {
@@ -186,7 +185,8 @@ export function queryWithSettings(
   statements: readonly Statement[],
 ): Promise<Outcome[]> {
   return new Promise((resolve) => {
-    const query = new RequestQuery(settings, statements, resolve);
+    const callback: Callback = (_error, outcomes = []) => resolve(outcomes);
+    const query = new RequestQuery(settings, statements, callback);
     client.query(query as unknown as pg.Submittable);
   });
 }

@@ -4,6 +4,8 @@ import { isPromiseLike } from "postgraphile/grafast";
 type Handler = (next: Next, arg: unknown) => unknown;
 type Done = (error: object | null, result: unknown) => unknown;
 type Next = (() => unknown) & { callback(done: Done): unknown };
+type Run = [name: string, arg: unknown, activity: (arg: unknown) => unknown];
+type Registered = { middleware: Record<string, Handler[] | undefined> };
 
 /**
  * Has graphile-config's middleware, by which each request goes several times, leave nothing behind. There a function is
@@ -12,43 +14,46 @@ type Next = (() => unknown) & { callback(done: Done): unknown };
  * requests allocate was copied twice and kept: test/processes/garbage.test.ts. To be called before the first request.
  */
 export function keepMiddlewareYoung(): void {
-  Middleware.prototype.run = run as typeof Middleware.prototype.run;
-  Middleware.prototype.runSync = run as typeof Middleware.prototype.runSync;
-}
-
-function run(
-  this: { middleware: Record<string, Handler[] | undefined> },
-  name: string,
-  arg: unknown,
-  activity: (arg: unknown) => unknown,
-): unknown {
-  const handlers = this.middleware[name];
-  return handlers === undefined ? activity(arg) : runFrom(0, handlers, arg, activity);
+  Middleware.prototype.run = function run(this: Registered, ...args: Run) {
+    return runFrom(0, this.middleware[args[0]], ...args);
+  } as typeof Middleware.prototype.run;
+  Middleware.prototype.runSync = function runSync(this: Registered, ...args: Run) {
+    const result = runFrom(0, this.middleware[args[0]], ...args);
+    if (isPromiseLike(result)) throw new Error(`Middleware of '${args[0]}' must be synchronous.`);
+    return result;
+  } as typeof Middleware.prototype.runSync;
 }
 
 function runFrom(
   index: number,
-  handlers: Handler[],
-  arg: unknown,
-  activity: (arg: unknown) => unknown,
+  handlers: Handler[] | undefined,
+  ...[name, arg, activity]: Run
 ): unknown {
-  const handler = handlers[index];
+  const handler = handlers?.[index];
   if (handler === undefined) return activity(arg);
-  const go = () => runFrom(index + 1, handlers, arg, activity);
-  return handler(Object.assign(go, { callback }), arg);
+  return handler(
+    nextOf(() => runFrom(index + 1, handlers, name, arg, activity)),
+    arg,
+  );
 }
 
-/** Of `next`: goes on, and hands over what comes of it, whether it comes at once or later. */
-function callback(this: () => unknown, done: Done): unknown {
-  let result: unknown;
-  try {
-    result = this();
-  } catch (error) {
-    return done(error as object, undefined);
-  }
-  if (!isPromiseLike(result)) return done(null, result);
-  return result.then(
-    (value) => done(null, value),
-    (error) => done(error as object, undefined),
-  );
+/** As the library has it, but for where `callback` is allocated. */
+function nextOf(go: () => unknown): Next {
+  let called = false;
+  const callback = (done: Done): unknown => {
+    if (called) throw new Error("next() was already called; don't call it twice!");
+    called = true;
+    let result: unknown;
+    try {
+      result = go();
+    } catch (error) {
+      return done(error as object, undefined);
+    }
+    if (!isPromiseLike(result)) return done(null, result);
+    return result.then(
+      (value) => done(null, value),
+      (error) => done(error as object, undefined),
+    );
+  };
+  return Object.assign(go, { callback });
 }

@@ -104,10 +104,11 @@ export async function startApiGroup(config: Config, logger: Logger): Promise<Sto
     }
   }
 
-  function stopOne(worker: Worker): Promise<unknown> {
+  async function stopOne(worker: Worker): Promise<void> {
+    if (worker.isDead()) return;
     const exited = new Promise((resolve) => worker.once("exit", resolve));
     worker.send("stop");
-    return exited;
+    await exited;
   }
 
   /** One after the other is replaced; the old one stops when the new one can serve. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Pool } from "pg";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -161,6 +162,26 @@ describe("what a query asks at once", () => {
       "rejected",
     ]);
     expect(await ask(query(), "select 1")).toBe(1);
+  });
+
+  it("is over when it is answered, where the URL has a query_timeout", async () => {
+    const url = new URL(database.authenticatorUrl);
+    url.searchParams.set("query_timeout", "300");
+    const timed = createPool({
+      connectionString: url.href,
+      max: 1,
+      applicationName: "howdah test",
+      logger: pino({ level: "silent" }),
+      pipeline: true,
+    });
+    const withPgClient = createWithPgClient(timed, new WeakSet());
+    const askTimed = (text: string) =>
+      withPgClient(query(), (client) => client.query<{ pid: number }>({ text }));
+    const { rows } = await askTimed("select pg_backend_pid() as pid");
+    await delay(400);
+    expect((await askTimed("select pg_backend_pid() as pid")).rows).toEqual(rows);
+    await expect(askTimed("select pg_sleep(2)")).rejects.toThrow();
+    await timed.end();
   });
 
   it("may be an empty statement", async () => {
