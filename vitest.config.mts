@@ -5,8 +5,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 // As boot.cjs says to the processes of ours: the files of the suite load much the same packages.
 process.env.NODE_COMPILE_CACHE ??= resolve("node_modules/.cache/howdah");
 
-/** Those that replace a module for themselves. */
-const MOCKING = ["test/database/embedded-faults.test.ts"];
+/** Those that replace a module, or a part of one, for themselves. */
+const MOCKING = ["test/database/embedded-faults.test.ts", "test/api/young-middleware.test.ts"];
 
 /** Those of more than half a minute, so that none of them is the last. */
 const LONG =

@@ -4,7 +4,7 @@ import { isPromiseLike } from "postgraphile/grafast";
 type Handler = (next: Next, arg: unknown) => unknown;
 type Done = (error: object | null, result: unknown) => unknown;
 type Next = (() => unknown) & { callback(done: Done): unknown };
-type Run = [name: string, arg: unknown, activity: (arg: unknown) => unknown];
+type Activity = (arg: unknown) => unknown;
 type Registered = { middleware: Record<string, Handler[] | undefined> };
 
 /**
@@ -14,12 +14,22 @@ type Registered = { middleware: Record<string, Handler[] | undefined> };
  * requests allocate was copied twice and kept: test/processes/garbage.test.ts. To be called before the first request.
  */
 export function keepMiddlewareYoung(): void {
-  Middleware.prototype.run = function run(this: Registered, ...args: Run) {
-    return runFrom(0, this.middleware[args[0]], ...args);
+  Middleware.prototype.run = function run(
+    this: Registered,
+    name: string,
+    arg: unknown,
+    activity: Activity,
+  ) {
+    return runFrom(0, this.middleware[name], arg, activity);
   } as typeof Middleware.prototype.run;
-  Middleware.prototype.runSync = function runSync(this: Registered, ...args: Run) {
-    const result = runFrom(0, this.middleware[args[0]], ...args);
-    if (isPromiseLike(result)) throw new Error(`Middleware of '${args[0]}' must be synchronous.`);
+  Middleware.prototype.runSync = function runSync(
+    this: Registered,
+    name: string,
+    arg: unknown,
+    activity: Activity,
+  ) {
+    const result = runFrom(0, this.middleware[name], arg, activity);
+    if (isPromiseLike(result)) throw new Error(`Middleware of '${name}' must be synchronous.`);
     return result;
   } as typeof Middleware.prototype.runSync;
 }
@@ -27,12 +37,13 @@ export function keepMiddlewareYoung(): void {
 function runFrom(
   index: number,
   handlers: Handler[] | undefined,
-  ...[name, arg, activity]: Run
+  arg: unknown,
+  activity: Activity,
 ): unknown {
   const handler = handlers?.[index];
   if (handler === undefined) return activity(arg);
   return handler(
-    nextOf(() => runFrom(index + 1, handlers, name, arg, activity)),
+    nextOf(() => runFrom(index + 1, handlers, arg, activity)),
     arg,
   );
 }

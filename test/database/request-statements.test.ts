@@ -14,13 +14,7 @@ let ask: (settings: RequestSettings, text: string, name?: string) => Promise<unk
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  pool = createPool({
-    connectionString: database.authenticatorUrl,
-    max: 4,
-    applicationName: "howdah test",
-    logger: pino({ level: "silent" }),
-    pipeline: true,
-  });
+  pool = openPool(database.authenticatorUrl, 4);
   const withPgClient = createWithPgClient(pool, new WeakSet());
   ask = async (settings, text, name) => {
     const { rows } = await withPgClient(settings, (client) =>
@@ -39,6 +33,16 @@ afterAll(async () => {
   await pool.end();
   await database.drop();
 });
+
+function openPool(connectionString: string, max: number): Pool {
+  return createPool({
+    connectionString,
+    max,
+    applicationName: "howdah test",
+    logger: pino({ level: "silent" }),
+    pipeline: true,
+  });
+}
 
 function settings(role = "howdah_user"): RequestSettings {
   return { role, "jwt.claims.user_id": "", "jwt.claims.session_id": "" };
@@ -167,13 +171,7 @@ describe("what a query asks at once", () => {
   it("is over when it is answered, where the URL has a query_timeout", async () => {
     const url = new URL(database.authenticatorUrl);
     url.searchParams.set("query_timeout", "300");
-    const timed = createPool({
-      connectionString: url.href,
-      max: 1,
-      applicationName: "howdah test",
-      logger: pino({ level: "silent" }),
-      pipeline: true,
-    });
+    const timed = openPool(url.href, 1);
     const withPgClient = createWithPgClient(timed, new WeakSet());
     const askTimed = (text: string) =>
       withPgClient(query(), (client) => client.query<{ pid: number }>({ text }));

@@ -1,12 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { quantile } from "../../bench/support/statistics.ts";
+import { type ApiProcess, startApiProcess } from "../support/api-process.ts";
 import { BOMBS, type Bomb } from "../support/bombs.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { type Running, runEntry } from "../support/processes.ts";
 
 /** Milliseconds: what a refusal may take, and what nine in ten… of a bystander's answers (p99). */
 const REFUSAL_TIME = 100;
@@ -14,33 +10,16 @@ const BYSTANDER_P99 = 100;
 /** A machine with other work stands still for moments; what is slow by itself is slow each time. */
 const ATTEMPTS = 12;
 
-let database: TestDatabase;
-let dataDirectory: string;
-let api: Running;
-let url: string;
-
+let own: ApiProcess;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  dataDirectory = await mkdtemp(join(tmpdir(), "howdah-bystander-"));
-  api = runEntry("src/api.ts", {
-    DATABASE_URL: database.ownerUrl,
-    AUTHENTICATOR_DATABASE_URL: database.authenticatorUrl,
-    DATA_DIR: dataDirectory,
-    PORT: "0",
-    OPS_PORT: "0",
-  });
-  [, url] = (await api.prints(/"url":"([^"]+)".*"API ready"/)) as unknown as [string, string];
+  own = await startApiProcess();
 });
-afterAll(async () => {
-  await api.ends("SIGTERM");
-  await database.drop();
-  await rm(dataDirectory, { recursive: true, force: true });
-});
+afterAll(() => own.close());
 
 /** How long an answer took, milliseconds. */
 async function ask(bomb: Bomb): Promise<{ status: number; took: number }> {
   const began = performance.now();
-  const response = await fetch(`${url}/graphql`, {
+  const response = await fetch(`${own.url}/graphql`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(bomb),

@@ -1,37 +1,22 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { connect, type Socket as NetSocket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { PASSWORD } from "../support/api.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { type Running, runEntry } from "../support/processes.ts";
+import { startApiProcess } from "../support/api-process.ts";
+import type { Running } from "../support/processes.ts";
 import { openRawSocket } from "../support/raw-socket.ts";
 import { until } from "../support/until.ts";
 
 // An API process of its own: what ends it would end this one.
-let database: TestDatabase;
-let dataDirectory: string;
 let api: Running;
 let url: string;
+let close: () => Promise<void>;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  dataDirectory = await mkdtemp(join(tmpdir(), "howdah-sockets-"));
-  api = runEntry("src/api.ts", {
-    AUTHENTICATOR_DATABASE_URL: database.authenticatorUrl,
-    DATA_DIR: dataDirectory,
-    PORT: "0",
-    OPS_PORT: "0",
-  });
-  [, url] = (await api.prints(/"url":"([^"]+)".*"API ready"/)) as unknown as [string, string];
+  ({ api, url, close } = await startApiProcess());
 });
-afterAll(async () => {
-  await api.ends("SIGTERM");
-  await database.drop();
-  await rm(dataDirectory, { recursive: true, force: true });
-});
+afterAll(() => close());
 
 const ask = async (query: string, headers: Record<string, string> = {}) => {
   const response = await fetch(`${url}/graphql`, {

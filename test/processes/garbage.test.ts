@@ -1,39 +1,14 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { nodeFlagsOf, type Running, run } from "../support/processes.ts";
+import { type ApiProcess, startApiProcess } from "../support/api-process.ts";
 
-let database: TestDatabase;
-let dataDirectory: string;
-let api: Running;
-let url: string;
-
+let own: ApiProcess;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  dataDirectory = await mkdtemp(join(tmpdir(), "howdah-garbage-"));
-  const flags = ["--trace-gc", ...nodeFlagsOf("src/api.ts"), "src/api.ts"];
-  api = run(process.execPath, flags, {
-    env: {
-      DATABASE_URL: database.ownerUrl,
-      AUTHENTICATOR_DATABASE_URL: database.authenticatorUrl,
-      DATA_DIR: dataDirectory,
-      PORT: "0",
-      OPS_PORT: "0",
-    },
-  });
-  const [, found] = await api.prints(/"url":"([^"]+)".*"API ready"/);
-  url = found as string;
+  own = await startApiProcess({}, ["--trace-gc"]);
 });
-afterAll(async () => {
-  await api.ends("SIGTERM");
-  await database.drop();
-  await rm(dataDirectory, { recursive: true, force: true });
-});
+afterAll(() => own.close());
 
 async function ask(query: string, token?: string): Promise<{ data: never }> {
-  const response = await fetch(`${url}/graphql`, {
+  const response = await fetch(`${own.url}/graphql`, {
     method: "POST",
     headers: {
       "content-type": "application/json",
@@ -48,12 +23,12 @@ const SCAVENGE = /Scavenge ([\d.]+) \([\d.]+\) -> ([\d.]+) \(|(Mark-Compact)/g;
 
 /** Of what so many requests allocate, the share that a collection of the young finds alive. */
 async function keptOf(requests: number, request: () => Promise<unknown>): Promise<number> {
-  const from = api.output().length;
+  const from = own.api.output().length;
   for (let n = 0; n < requests; n += 1) await request();
   let allocated = 0;
   let kept = 0;
   let before: number | undefined;
-  for (const [, full, left, major] of api.output().slice(from).matchAll(SCAVENGE)) {
+  for (const [, full, left, major] of own.api.output().slice(from).matchAll(SCAVENGE)) {
     // Only from one scavenge to the next is the difference what the requests left.
     if (before !== undefined && !major) {
       allocated += Number(full) - before;

@@ -1,36 +1,19 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { migrateDatabase } from "../../src/database/migrate.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { startApiProcess } from "../support/api-process.ts";
+import type { TestDatabase } from "../support/database.ts";
 import { withMigration } from "../support/next-migration.ts";
-import { type Running, runEntry } from "../support/processes.ts";
 
 let database: TestDatabase;
-let api: Running;
 let url: string;
-let dataDirectory: string;
+let close: () => Promise<void>;
 
 beforeAll(async () => {
-  dataDirectory = await mkdtemp(join(tmpdir(), "howdah-migrating-"));
-  database = await createTestDatabase();
-  api = runEntry("src/api.ts", {
-    AUTHENTICATOR_DATABASE_URL: database.authenticatorUrl,
-    PORT: "0",
-    OPS_PORT: "0",
-    RATE_LIMIT_FACTOR: "100000",
-    DATA_DIR: dataDirectory,
-  });
-  [, url = ""] = await api.prints(/"url":"(http[^"]+)"/, 30_000);
+  ({ database, url, close } = await startApiProcess({ RATE_LIMIT_FACTOR: "100000" }));
 }, 60_000);
-afterAll(async () => {
-  await api.ends("SIGTERM");
-  await database.drop();
-  await rm(dataDirectory, { recursive: true, force: true });
-});
+afterAll(() => close());
 
 // biome-ignore lint/suspicious/noExplicitAny: shaped by the query
 async function graphql(query: string, token?: string): Promise<{ data: any; errors?: unknown }> {

@@ -83,8 +83,9 @@ export function runEntry(
   entry: string,
   env: Record<string, string> = {},
   args: string[] = [],
+  nodeFlags: string[] = [],
 ): Running {
-  return run(process.execPath, [...nodeFlagsOf(entry), entry, ...args], { env });
+  return run(process.execPath, [...nodeFlags, ...nodeFlagsOf(entry), entry, ...args], { env });
 }
 
 /** Node.js's flags: of an entry point those of its npm script, of any other file none that tunes it. */
